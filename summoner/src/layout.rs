@@ -1,0 +1,121 @@
+//! Where things lie on the host. The only module that spells a path below the storage roots.
+//!
+//! Reads and writes nothing.
+
+use std::path::{Path, PathBuf};
+
+use crate::name::{ContainerName, InstanceId};
+
+/// The two storage roots of a host, and everything below them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// `vsroot`: application files and Summoner's own.
+    pub files: PathBuf,
+    /// `dbsroot`: database files.
+    pub databases: PathBuf,
+}
+
+/// The folder below `vsroot` that is Summoner's; no instance can have this name, since it holds no hyphen.
+pub const OWN: &str = "summoner";
+/// The folder below `vsroot` that holds the default repository.
+pub const BACKUPS: &str = "backups";
+
+impl Layout {
+    /// The application files of an instance.
+    #[must_use]
+    pub fn instance_files(&self, id: &InstanceId) -> PathBuf {
+        self.files.join(id.to_string())
+    }
+
+    /// The files of a database container.
+    #[must_use]
+    pub fn database_files(&self, name: &ContainerName) -> PathBuf {
+        self.databases.join(name.to_string())
+    }
+
+    /// The default repository.
+    #[must_use]
+    pub fn backups(&self) -> PathBuf {
+        self.files.join(BACKUPS)
+    }
+
+    /// Summoner's own folder (0700).
+    #[must_use]
+    pub fn own(&self) -> PathBuf {
+        self.files.join(OWN)
+    }
+
+    /// What Summoner remembers.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.own().join("state.json")
+    }
+
+    /// The lock that one command holds at a time.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.own().join("lock")
+    }
+
+    /// What was begun and must be ended, also after a crash.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.own().join("journal")
+    }
+
+    /// The generated secrets of an instance (0700), one file each (0600).
+    #[must_use]
+    pub fn secrets(&self, id: &InstanceId) -> PathBuf {
+        self.own().join("secrets").join(id.to_string())
+    }
+
+    /// Certificates and their keys, `<host>.crt` and `<host>.key`.
+    #[must_use]
+    pub fn certs(&self) -> PathBuf {
+        self.own().join("certs")
+    }
+
+    /// The certificate of the own authority, for people to trust.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.certs().join("ca.crt")
+    }
+
+    /// nginx's configuration: generation folders and the link to the current one.
+    #[must_use]
+    pub fn nginx(&self) -> PathBuf {
+        self.own().join("nginx")
+    }
+
+    /// One generation of nginx's configuration.
+    #[must_use]
+    pub fn nginx_generation(&self, id: &str) -> PathBuf {
+        self.nginx().join(id)
+    }
+
+    /// The link to the generation that nginx runs.
+    #[must_use]
+    pub fn nginx_current(&self) -> PathBuf {
+        self.nginx().join("current")
+    }
+}
+
+/// The dotenv file in the user's home that every command reads.
+#[must_use]
+pub fn home_file(home: &Path) -> PathBuf {
+    home.join(".summoner")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_follow_the_names() {
+        let layout = Layout { files: "/srv/data".into(), databases: "/srv/data/database".into() };
+        let name: ContainerName = "mysql-ghost-a.fr".parse().unwrap();
+        assert_eq!(layout.instance_files(&name.instance), Path::new("/srv/data/ghost-a.fr"));
+        assert_eq!(layout.database_files(&name), Path::new("/srv/data/database/mysql-ghost-a.fr"));
+        assert_eq!(layout.secrets(&name.instance), Path::new("/srv/data/summoner/secrets/ghost-a.fr"));
+    }
+}

@@ -1,0 +1,15 @@
+//! Summoner turns a bare server and one `config.yml` into a team's toolbox.
+//!
+//! Four layers, one direction; a test greps the imports (`tests/layers.rs`):
+//! FACES → WORLD → DECIDE → WANTED.
+
+// WANTED: files in, values out.
+pub mod compose;
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod fault;
+pub mod layout;
+pub mod minion;
+pub mod name;
+pub mod yaml;
