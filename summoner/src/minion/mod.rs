@@ -32,10 +32,8 @@ pub struct Minion {
     pub secrets: Vec<SecretSpec>,
     /// Databases inside the instance.
     pub databases: Vec<Database>,
-    /// Paths below the instance's folder that a backup keeps.
-    pub files: Vec<String>,
-    /// Paths below the instance's folder that can be made again: caches, indices, previews.
-    pub regenerable: Vec<String>,
+    /// Folders below the instance's folder: made before the first start, kept by a backup unless regenerable.
+    pub folders: Vec<Folder>,
     /// Commands that make the application stand still, and those that let it go on.
     pub quiesce: Vec<Exec>,
     /// The undo of `quiesce`; run whatever happens.
@@ -112,6 +110,17 @@ pub enum SecretFormat {
     Hex,
     /// Standard base64.
     Base64,
+}
+
+/// A folder below the instance's folder (`${FILES}`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// Relative path, no `..`.
+    pub path: String,
+    /// uid and gid that the application writes as; None leaves root.
+    pub owner: Option<(u32, u32)>,
+    /// Can be made again (caches, indices, previews): a backup leaves it out.
+    pub regenerable: bool,
 }
 
 /// A database inside the instance.
