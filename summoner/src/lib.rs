@@ -13,3 +13,9 @@ pub mod layout;
 pub mod minion;
 pub mod name;
 pub mod yaml;
+
+// DECIDE: pure; no async, no file system, no engine, no clock, no environment.
+pub mod plan;
+
+// WORLD: every effect, each behind our own words.
+pub mod docker;

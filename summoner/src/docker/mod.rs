@@ -1,0 +1,263 @@
+//! The engine's verbs that Summoner needs, in our own types. `engine` speaks to a real Docker Engine, `fake` to none.
+//!
+//! Decides nothing and prints nothing. Callers pass what to do; the answers are ours, so that nobody else imports the
+//! client library.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::compose::Service;
+use crate::error::Result;
+
+/// What the engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// `28.5.2`.
+    pub version: String,
+    /// `1.51`.
+    pub api: String,
+    /// `amd64`, `arm64`.
+    pub architecture: String,
+    /// `1` or `2`.
+    pub cgroup: String,
+    /// Memory of the machine.
+    pub memory_bytes: u64,
+    /// Where the engine keeps its data.
+    pub root: String,
+    /// Storage driver.
+    pub storage_driver: String,
+}
+
+/// Whether a container runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Running {
+    /// Made, never started.
+    Created,
+    /// Runs.
+    Running,
+    /// The engine is starting it again.
+    Restarting,
+    /// Stands still with its memory kept.
+    Paused,
+    /// Ended.
+    Exited,
+    /// The engine could not remove it.
+    Dead,
+}
+
+impl Running {
+    /// Docker's own word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Restarting => "restarting",
+            Self::Paused => "paused",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// What a health check says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// There is no check.
+    None,
+    /// Not decided yet.
+    Starting,
+    /// It works.
+    Healthy,
+    /// It does not.
+    Unhealthy,
+}
+
+impl Health {
+    /// Docker's own word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// One container of a list: everything the engine tells in one call for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// The engine's id.
+    pub id: String,
+    /// Its name, without the slash.
+    pub name: String,
+    /// The image reference it was made from.
+    pub image: String,
+    /// The image's id, `sha256:…`.
+    pub image_id: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it runs.
+    pub running: Running,
+    /// What its health check says.
+    pub health: Health,
+    /// "Up 3 minutes (healthy)".
+    pub status: String,
+    /// Networks by name, with its address on each (empty when it does not run).
+    pub networks: BTreeMap<String, String>,
+    /// Ports published on the host.
+    pub published: Vec<u16>,
+    /// When it was made, seconds since 1970.
+    pub created_at: i64,
+}
+
+/// One container in detail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerDetail {
+    /// The engine's id.
+    pub id: String,
+    /// Whether it runs.
+    pub running: Running,
+    /// What its health check says.
+    pub health: Health,
+    /// The last output of the health check.
+    pub health_output: Option<String>,
+    /// How it ended.
+    pub exit_code: Option<i64>,
+    /// What the engine says of a failed start.
+    pub error: Option<String>,
+    /// How often the engine started it again.
+    pub restarts: i64,
+    /// Networks by name, with its address on each.
+    pub networks: BTreeMap<String, String>,
+    /// The variables it was made with.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The engine's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Subnets (CIDR).
+    pub subnets: Vec<String>,
+}
+
+/// A network to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// Its name.
+    pub name: String,
+    /// Subnet (CIDR).
+    pub subnet: String,
+    /// No way out.
+    pub internal: bool,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An image on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// `sha256:…`.
+    pub id: String,
+    /// References that lead to it.
+    pub tags: Vec<String>,
+    /// `repository@sha256:…`, when it came from a registry.
+    pub digests: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A container to make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateSpec<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The image's id, already on this host.
+    pub image: &'a str,
+    /// Everything else, long form, paths absolute, networks by their real names.
+    pub service: &'a Service,
+    /// All labels.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Secret and config files: path on the host, path inside.
+    pub files: &'a [(String, String)],
+}
+
+/// A command to run in a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecSpec {
+    /// argv.
+    pub command: Vec<String>,
+    /// `uid[:gid]` or a name.
+    pub user: Option<String>,
+    /// Variables.
+    pub environment: BTreeMap<String, String>,
+    /// Sent to the command, then closed.
+    pub stdin: Option<Vec<u8>>,
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+}
+
+/// What a command gave. Output is bounded: the first [`MAX_OUTPUT`] bytes of each stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// How it ended.
+    pub exit_code: i64,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// How much output of a command is kept.
+pub const MAX_OUTPUT: usize = 1 << 20;
+
+/// The verbs.
+pub trait Engine: Send + Sync {
+    /// What the engine says of itself.
+    fn info(&self) -> impl Future<Output = Result<EngineInfo>> + Send;
+    /// All containers, running or not, in one call.
+    fn containers(&self) -> impl Future<Output = Result<Vec<Container>>> + Send;
+    /// One container in detail; None when there is none of that name or id.
+    fn inspect(&self, container: &str) -> impl Future<Output = Result<Option<ContainerDetail>>> + Send;
+    /// All networks.
+    fn networks(&self) -> impl Future<Output = Result<Vec<Network>>> + Send;
+    /// An image by reference or id; None when it is not on this host.
+    fn image(&self, reference: &str) -> impl Future<Output = Result<Option<Image>>> + Send;
+    /// Fetches an image from its registry; `progress` hears a few words now and then.
+    fn pull(&self, reference: &str, progress: &(dyn Fn(&str) + Send + Sync)) -> impl Future<Output = Result<()>> + Send;
+    /// Makes a network.
+    fn create_network(&self, spec: &NetworkSpec) -> impl Future<Output = Result<()>> + Send;
+    /// Removes a network; absent is fine.
+    fn remove_network(&self, name: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Joins a container to a network; joined already is fine.
+    fn connect(&self, network: &str, container: &str, aliases: &[String]) -> impl Future<Output = Result<()>> + Send;
+    /// Makes a named volume; there already is fine.
+    fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> impl Future<Output = Result<()>> + Send;
+    /// Removes a named volume; absent is fine.
+    fn remove_volume(&self, name: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Makes a container and gives its id.
+    fn create(&self, spec: &CreateSpec<'_>) -> impl Future<Output = Result<String>> + Send;
+    /// Starts a container; running already is fine.
+    fn start(&self, container: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Stops a container within its own grace period, or this one; stopped already is fine.
+    fn stop(&self, container: &str, grace: Option<Duration>) -> impl Future<Output = Result<()>> + Send;
+    /// Sends a signal.
+    fn signal(&self, container: &str, signal: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Removes a container by force; its named volumes stay; absent is fine.
+    fn remove(&self, container: &str) -> impl Future<Output = Result<()>> + Send;
+    /// Gives a container another name.
+    fn rename(&self, container: &str, name: &str) -> impl Future<Output = Result<()>> + Send;
+    /// The last lines of a container's log, both streams.
+    fn logs(&self, container: &str, lines: usize) -> impl Future<Output = Result<String>> + Send;
+    /// Runs a command in a container to its end.
+    fn exec(&self, container: &str, spec: &ExecSpec) -> impl Future<Output = Result<ExecOutput>> + Send;
+}
