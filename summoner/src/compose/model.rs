@@ -249,7 +249,7 @@ pub struct Mount {
     /// Mount propagation of a bind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub propagation: Option<String>,
-    /// SELinux relabelling, `z` or `Z`.
+    /// Relabelling for `SELinux`, `z` or `Z`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selinux: Option<String>,
 }
