@@ -1,13 +1,95 @@
 //! config.yml, the one file a person edits: text and catalogue in, a resolved [`Config`] or every fault out.
 //!
-//! Knows today's form and the 2017 form. Touches nothing on the host and asks no engine.
+//! Knows today's form and the 2017 form. [`read()`] is all that touches a disk; nothing here writes or asks an engine.
+//! Commands, the daemon and the dashboard call it; plans are made from what it gives.
+
+mod apps;
+mod backup;
+pub mod edit;
+pub mod home;
+mod hosts;
+mod init;
+mod legacy;
+mod load;
+mod migrate;
+mod read;
+pub mod schedule;
+mod schema;
+mod show;
+mod storage;
+mod today;
+mod values;
+mod written;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::layout::Layout;
+use crate::minion::catalogue::Catalogue;
 use crate::name::{Domain, InstanceId};
+
+pub use init::{InitAnswers, Preset, init, presets};
+pub use load::load;
+pub use migrate::migrate;
+pub use read::read;
+pub use schema::schema;
+pub use show::{show, show_json};
+
+/// The newest form of config.yml that this Summoner reads and writes.
+pub const VERSION: i64 = 1;
+
+/// A config.yml with every key, each explained: the reference.
+pub const EXAMPLE: &str = include_str!("example.yml");
+
+/// Where applications meet the proxy, unless config.yml names another network.
+pub const EDGE_NETWORK: &str = "summoner-edge";
+
+/// What config.yml is read against: everything that is not in the file itself.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The file, absolute; relative storage roots start at its folder.
+    pub path: &'a Path,
+    /// What `~` stands for; None when the user has no home.
+    pub home: Option<&'a Path>,
+    /// IANA name of the host's time zone.
+    pub host_timezone: &'a str,
+    /// The catalogue.
+    pub minions: &'a dyn Minions,
+}
+
+/// What config.yml must know of the catalogue.
+pub trait Minions {
+    /// All names.
+    fn names(&self) -> Vec<String>;
+    /// The default subdomain of a minion; `@` is the domain itself. None when there is no such minion.
+    fn subdomain(&self, minion: &str) -> Option<String>;
+    /// Whether it is a reverse proxy.
+    fn is_proxy(&self, minion: &str) -> bool;
+    /// Whether the proxy routes anything to it.
+    fn routed(&self, minion: &str) -> bool;
+}
+
+impl Minions for Catalogue {
+    fn names(&self) -> Vec<String> {
+        Self::names(self).map(str::to_owned).collect()
+    }
+
+    fn subdomain(&self, minion: &str) -> Option<String> {
+        // A broken minion has a name: its faults are told when it is used.
+        Self::names(self)
+            .any(|name| name == minion)
+            .then(|| self.get(minion).map_or_else(|_| minion.to_owned(), |found| found.subdomain.clone()))
+    }
+
+    fn is_proxy(&self, minion: &str) -> bool {
+        self.get(minion).is_ok_and(|found| found.proxy)
+    }
+
+    fn routed(&self, minion: &str) -> bool {
+        self.get(minion).is_ok_and(|found| !found.routes.is_empty())
+    }
+}
 
 /// What config.yml asks for, every default filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +110,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// Private range that networks get their subnets from (CIDR); None chooses one that is free on the host.
     pub network_range: Option<String>,
+    /// Name of the network where applications meet the proxy; a second installation on one host needs its own.
+    pub edge_network: String,
     /// The minion that is the proxy, on the first domain.
     pub proxy_instance: Instance,
     /// Everything else that was asked for, in the order of the file.

@@ -1,0 +1,244 @@
+//! The resolved configuration for people and programs; secrets stay hidden.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Config, Instance, Issuer, VERSION};
+use crate::name::Domain;
+
+/// What stands in place of a secret.
+const HIDDEN: &str = "***";
+/// Parts of the names of variables that hold secrets.
+const SECRET: [&str; 6] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "KEY", "CREDENTIAL"];
+
+/// The resolved configuration as YAML, every default filled in.
+#[must_use]
+pub fn show(config: &Config) -> String {
+    // Only texts, numbers, lists and mappings with text keys: nothing that YAML could refuse.
+    serde_yaml::to_string(&Shown::of(config)).expect("plain values are YAML")
+}
+
+/// The same for programs.
+#[must_use]
+pub fn show_json(config: &Config) -> serde_json::Value {
+    // Only texts, numbers, lists and mappings with text keys: nothing that JSON could refuse.
+    serde_json::to_value(Shown::of(config)).expect("plain values are JSON")
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    version: i64,
+    path: &'a Path,
+    domain: &'a Domain,
+    email: &'a str,
+    storage: Storage<'a>,
+    timezone: &'a str,
+    certificates: Certificates,
+    proxy: Proxy<'a>,
+    networks: Networks<'a>,
+    instances: Vec<App<'a>>,
+}
+
+#[derive(Serialize)]
+struct Storage<'a> {
+    files: &'a Path,
+    databases: &'a Path,
+}
+
+#[derive(Serialize)]
+struct Certificates {
+    issuer: &'static str,
+}
+
+#[derive(Serialize)]
+struct Proxy<'a> {
+    address: Option<String>,
+    http_port: u16,
+    https_port: u16,
+    instance: App<'a>,
+}
+
+#[derive(Serialize)]
+struct Networks<'a> {
+    range: Option<&'a str>,
+    edge: &'a str,
+}
+
+#[derive(Serialize)]
+struct App<'a> {
+    id: String,
+    minion: &'a str,
+    domain: &'a Domain,
+    host: Option<&'a Domain>,
+    aliases: &'a [Domain],
+    version: Option<&'a str>,
+    environment: BTreeMap<&'a str, Cow<'a, str>>,
+    resources: Resources,
+    backup: Backup<'a>,
+}
+
+#[derive(Serialize)]
+struct Resources {
+    memory_bytes: Option<u64>,
+    cpus: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Backup<'a> {
+    dump: Option<&'a str>,
+    cold: Option<&'a str>,
+    keep: Keep,
+}
+
+#[derive(Serialize)]
+struct Keep {
+    last: u32,
+    daily: u32,
+    weekly: u32,
+    monthly: u32,
+}
+
+impl<'a> Shown<'a> {
+    fn of(config: &'a Config) -> Self {
+        let issuer = match config.certificates {
+            Issuer::Internal => "internal",
+        };
+        Self {
+            version: VERSION,
+            path: &config.path,
+            domain: &config.domain,
+            email: &config.email,
+            storage: Storage { files: &config.layout.files, databases: &config.layout.databases },
+            timezone: &config.timezone,
+            certificates: Certificates { issuer },
+            proxy: Proxy {
+                address: config.proxy.address.map(|address| address.to_string()),
+                http_port: config.proxy.http_port,
+                https_port: config.proxy.https_port,
+                instance: App::of(&config.proxy_instance),
+            },
+            networks: Networks { range: config.network_range.as_deref(), edge: &config.edge_network },
+            instances: config.instances.iter().map(App::of).collect(),
+        }
+    }
+}
+
+impl<'a> App<'a> {
+    fn of(instance: &'a Instance) -> Self {
+        let keep = instance.backup.keep;
+        Self {
+            id: instance.id.to_string(),
+            minion: &instance.minion,
+            domain: &instance.id.domain,
+            host: instance.host.as_ref(),
+            aliases: &instance.aliases,
+            version: instance.version.as_deref(),
+            environment: instance.environment.iter().map(|(name, value)| (name.as_str(), shown(name, value))).collect(),
+            resources: Resources {
+                memory_bytes: instance.resources.memory_bytes,
+                cpus: instance.resources.nano_cpus.map(|nano| nano as f64 / 1e9),
+            },
+            backup: Backup {
+                dump: instance.backup.dump.as_deref(),
+                cold: instance.backup.cold.as_deref(),
+                keep: Keep { last: keep.last, daily: keep.daily, weekly: keep.weekly, monthly: keep.monthly },
+            },
+        }
+    }
+}
+
+/// Hides the value of a variable whose name sounds like a secret, and passwords inside URLs.
+fn shown<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+    let name = name.to_ascii_uppercase();
+    if SECRET.iter().any(|part| name.contains(part)) {
+        return HIDDEN.into();
+    }
+    let Some((scheme, rest)) = value.split_once("://") else { return value.into() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rsplit_once('@').and_then(|(user, _)| Some((user.split_once(':')?.0, user.len()))) {
+        Some((user, end)) => format!("{scheme}://{user}:{HIDDEN}{}", &rest[end..]).into(),
+        None => value.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::tests::loaded;
+
+    #[test]
+    fn everything_is_shown_but_secrets() {
+        let (config, _) = loaded(
+            "version: 1\ndomain: a.org\nemail: you@a.org\napps:\n  ghost:\n    environment: {db_password: hunter2, API_KEY: hunter2, URL: 'smtp://me:hunter2@mail.a.org/x', PORT: 587, SITE: 'https://a.org'}\n    resources: {cpus: 1.5}\n",
+        );
+        let text = show(&config);
+        assert!(!text.contains("hunter2") && !show_json(&config).to_string().contains("hunter2"));
+        insta::assert_snapshot!(text, @r"
+        version: 1
+        path: /srv/team/config.yml
+        domain: a.org
+        email: you@a.org
+        storage:
+          files: /srv/team/data
+          databases: /srv/team/data/database
+        timezone: Europe/Paris
+        certificates:
+          issuer: internal
+        proxy:
+          address: null
+          http_port: 80
+          https_port: 443
+          instance:
+            id: nginx-a.org
+            minion: nginx
+            domain: a.org
+            host: null
+            aliases: []
+            version: null
+            environment: {}
+            resources:
+              memory_bytes: null
+              cpus: null
+            backup:
+              dump: 0 2 * * *
+              cold: 0 3 * * 0
+              keep:
+                last: 3
+                daily: 7
+                weekly: 4
+                monthly: 6
+        networks:
+          range: null
+          edge: summoner-edge
+        instances:
+        - id: ghost-a.org
+          minion: ghost
+          domain: a.org
+          host: blog.a.org
+          aliases: []
+          version: null
+          environment:
+            API_KEY: '***'
+            PORT: '587'
+            SITE: https://a.org
+            URL: smtp://me:***@mail.a.org/x
+            db_password: '***'
+          resources:
+            memory_bytes: null
+            cpus: 1.5
+          backup:
+            dump: 0 2 * * *
+            cold: 0 3 * * 0
+            keep:
+              last: 3
+              daily: 7
+              weekly: 4
+              monthly: 6
+        ");
+        assert_eq!(show_json(&config)["version"], 1);
+        assert_eq!(show_json(&config)["instances"][0]["resources"]["cpus"], 1.5);
+    }
+}
