@@ -157,8 +157,30 @@ impl DatabaseKind {
 
 /// Reserved words: the database kinds first, then the helpers. No application may bear one.
 pub const ROLES: [&str; 24] = [
-    "mysql", "mariadb", "postgresql", "mongodb", "redis", "valkey", "memcached", "rabbitmq", "cron", "worker", "scheduler", "queue",
-    "events", "search", "indexer", "cache", "storage", "backend", "frontend", "gateway", "agent", "exporter", "init", "runner",
+    "mysql",
+    "mariadb",
+    "postgresql",
+    "mongodb",
+    "redis",
+    "valkey",
+    "memcached",
+    "rabbitmq",
+    "cron",
+    "worker",
+    "scheduler",
+    "queue",
+    "events",
+    "search",
+    "indexer",
+    "cache",
+    "storage",
+    "backend",
+    "frontend",
+    "gateway",
+    "agent",
+    "exporter",
+    "init",
+    "runner",
 ];
 
 /// What one container of an instance is.

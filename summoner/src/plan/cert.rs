@@ -1,1 +1,140 @@
-//! x
+//! Whether a host's certificate stays or is issued anew, and why. Pure; `crate::acme` reads, issues and writes.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use crate::name::Domain;
+
+/// A certificate's renewal begins when less than this part of its life is left, whatever its length (certmagic's rule).
+const LEFT_PART: i32 = 3;
+
+/// A certificate as it lies on disk, usable with its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The host it is stored for.
+    pub host: Domain,
+    /// The names it is valid for.
+    pub names: Vec<String>,
+    /// Who signed it, as a person reads it.
+    pub issuer: String,
+    /// The key that signed it (authority key identifier, hexadecimal); two authorities may have the same name.
+    pub issuer_key: String,
+    /// Its first moment.
+    pub not_before: DateTime<Utc>,
+    /// Its last moment.
+    pub not_after: DateTime<Utc>,
+    /// SHA-256 of the certificate, hexadecimal.
+    pub fingerprint: String,
+}
+
+/// What to do, with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stays.
+    Keep {
+        /// Why.
+        reason: String,
+    },
+    /// A new one is needed.
+    Issue {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Decides for one host: `names` is what the certificate must be valid for (the host first), `issuer_key` the key that
+/// must have signed it, None any.
+#[must_use]
+pub fn decide(names: &[Domain], observed: Option<&Observed>, issuer_key: Option<&str>, now: DateTime<Utc>) -> Verdict {
+    let issue = |reason: String| Verdict::Issue { reason };
+    let Some(observed) = observed else {
+        return issue("there is no usable certificate".to_owned());
+    };
+    let wanted: BTreeSet<&str> = names.iter().map(Domain::as_str).collect();
+    let held: BTreeSet<&str> = observed.names.iter().map(String::as_str).collect();
+    if wanted != held {
+        let list = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
+        return issue(format!("it is for {}, wanted is {}", list(held), list(wanted)));
+    }
+    if issuer_key.is_some_and(|key| key != observed.issuer_key) {
+        return issue(format!("another authority signed it: {}", observed.issuer));
+    }
+    if now < observed.not_before {
+        return issue(format!("it is not valid before {}: was the clock wrong?", day(observed.not_before)));
+    }
+    if now >= observed.not_after {
+        return issue(format!("it ended on {}", day(observed.not_after)));
+    }
+    let renew_at = renew_at(observed);
+    if now >= renew_at {
+        return issue(format!("less than a third of its life is left: it ends on {}", day(observed.not_after)));
+    }
+    Verdict::Keep { reason: format!("valid until {}, renewed from {}", day(observed.not_after), day(renew_at)) }
+}
+
+/// When its renewal begins.
+#[must_use]
+pub fn renew_at(observed: &Observed) -> DateTime<Utc> {
+    observed.not_after - (observed.not_after - observed.not_before) / LEFT_PART
+}
+
+fn day(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn at(day: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::days(20_000 + day)
+    }
+
+    fn observed() -> Observed {
+        Observed {
+            host: "a.fr".parse().unwrap(),
+            names: vec!["www.a.fr".to_owned(), "a.fr".to_owned()],
+            issuer: "Summoner CA a.fr".to_owned(),
+            issuer_key: "01".to_owned(),
+            not_before: at(0),
+            not_after: at(90),
+            fingerprint: "ab".to_owned(),
+        }
+    }
+
+    fn reason(names: &[&str], observed: Option<&Observed>, key: Option<&str>, now: DateTime<Utc>) -> String {
+        let names: Vec<Domain> = names.iter().map(|name| name.parse().unwrap()).collect();
+        match decide(&names, observed, key, now) {
+            Verdict::Keep { reason } => format!("keep: {reason}"),
+            Verdict::Issue { reason } => format!("issue: {reason}"),
+        }
+    }
+
+    #[test]
+    fn every_verdict_has_its_reason() {
+        let (both, cert) = (["a.fr", "www.a.fr"], observed());
+        let lines = [
+            reason(&both, None, Some("01"), at(1)),
+            reason(&["a.fr"], Some(&cert), Some("01"), at(1)),
+            reason(&both, Some(&cert), Some("02"), at(1)),
+            reason(&both, Some(&cert), Some("01"), at(-1)),
+            reason(&both, Some(&cert), Some("01"), at(0)),
+            reason(&both, Some(&cert), None, at(60) - TimeDelta::seconds(1)),
+            reason(&both, Some(&cert), Some("01"), at(60)),
+            reason(&both, Some(&cert), Some("01"), at(90)),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        issue: there is no usable certificate
+        issue: it is for a.fr, www.a.fr, wanted is a.fr
+        issue: another authority signed it: Summoner CA a.fr
+        issue: it is not valid before 2024-10-04: was the clock wrong?
+        keep: valid until 2025-01-02, renewed from 2024-12-03
+        keep: valid until 2025-01-02, renewed from 2024-12-03
+        issue: less than a third of its life is left: it ends on 2025-01-02
+        issue: it ended on 2025-01-02
+        ");
+    }
+}

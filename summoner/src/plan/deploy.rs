@@ -1,0 +1,335 @@
+//! The difference between what is wanted and what was observed, as steps with reasons.
+//!
+//! Only containers, networks and volumes that carry our owner's label are ever removed or made again. The order:
+//! preparations on the host, images, networks, then each instance; routes open last, orphans go at the very end.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::cert::{self, Verdict};
+use super::route::{Generation, ProxySettings, RouteSpec, render};
+use super::state::{Container, Observed, Running};
+use super::wanted::{ContainerWanted, InstanceWanted, LABEL_HASH, LABEL_INSTANCE, LABEL_OWNER, LABEL_SERVICE, NetworkWanted, Wanted};
+use super::{Action, Obstacle, Plan, Step};
+use crate::name::InstanceId;
+
+/// What is done apart from the difference itself.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Only these instances and the proxy; None is all, orphans included.
+    pub only: Option<BTreeSet<InstanceId>>,
+    /// Takes this one away although the scope is narrow.
+    pub removed: Option<InstanceId>,
+}
+
+impl Scope {
+    fn holds(&self, instance: &InstanceWanted) -> bool {
+        instance.proxy || self.only.as_ref().is_none_or(|only| only.contains(&instance.id))
+    }
+}
+
+/// Decides the steps.
+#[must_use]
+pub fn deploy(wanted: &Wanted, observed: &Observed, scope: &Scope, settings: &ProxySettings, now: DateTime<Utc>) -> Plan {
+    let mut planner = Planner { wanted, observed, plan: Plan::default() };
+    let instances: Vec<&InstanceWanted> = wanted.instances.iter().filter(|instance| scope.holds(instance)).collect();
+    if observed.memory.network_range.is_none() {
+        planner.step(Action::ChooseNetworkRange, None, &wanted.edge.subnet, "first install on this host");
+    }
+    for instance in &instances {
+        planner.preparations(instance, now);
+    }
+    planner.network(None, &wanted.edge);
+    for instance in &instances {
+        planner.instance(instance);
+    }
+    planner.routes(settings, scope);
+    planner.orphans(scope);
+    planner.plan
+}
+
+/// The routes that should be open, with the certificates that are there.
+#[must_use]
+pub fn routes<'a>(instances: impl IntoIterator<Item = &'a InstanceWanted>, observed: &Observed) -> Vec<RouteSpec> {
+    let specs = instances.into_iter().flat_map(|instance| {
+        instance.routes.iter().map(|route| RouteSpec {
+            instance: instance.id.clone(),
+            host: route.host.clone(),
+            aliases: route.aliases.clone(),
+            container: route.container.clone(),
+            settings: route.settings.clone(),
+            certificate: observed.certificates.get(&route.host).map(|certificate| certificate.fingerprint.clone()).unwrap_or_default(),
+        })
+    });
+    specs.collect()
+}
+
+/// nginx's configuration once a scope is done: with all of its routes, and those of others that are there already.
+#[must_use]
+pub fn generation(wanted: &Wanted, observed: &Observed, scope: &Scope, settings: &ProxySettings) -> Generation {
+    let there =
+        |instance: &InstanceWanted| instance.containers.iter().all(|container| chosen(wanted, observed, &instance.id, container).is_some());
+    let open = wanted.instances.iter().filter(|instance| scope.holds(instance) || there(instance));
+    render(&routes(open, observed), settings).generation
+}
+
+/// The one container that stands for a service; others are leftovers of an interrupted install.
+#[must_use]
+pub fn chosen<'a>(wanted: &Wanted, observed: &'a Observed, id: &InstanceId, container: &ContainerWanted) -> Option<&'a Container> {
+    let id = id.to_string();
+    let stands_for_it = |known: &&Container| {
+        let label = |key: &str| known.labels.get(key).map(String::as_str);
+        label(LABEL_OWNER) == Some(&wanted.owner) && label(LABEL_INSTANCE) == Some(&id) && label(LABEL_SERVICE) == Some(&container.service)
+    };
+    let rank = |known: &&Container| (known.name == container.name, known.labels.get(LABEL_HASH) == Some(&container.hash), known.created_at);
+    observed.containers.iter().filter(stands_for_it).max_by_key(rank)
+}
+
+struct Planner<'a> {
+    wanted: &'a Wanted,
+    observed: &'a Observed,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn step(&mut self, action: Action, instance: Option<&InstanceId>, object: &str, reason: &str) {
+        self.plan.steps.push(Step {
+            action,
+            instance: instance.cloned(),
+            object: object.to_owned(),
+            reason: reason.to_owned(),
+            destructive: false,
+        });
+    }
+
+    fn preparations(&mut self, instance: &InstanceWanted, now: DateTime<Utc>) {
+        let id = Some(&instance.id);
+        for folder in &instance.folders {
+            if self.observed.absent_folders.contains(&folder.path) {
+                self.step(Action::MakeFolder, id, &folder.path.display().to_string(), "absent");
+            }
+        }
+        for secret in &instance.absent_secrets {
+            self.step(Action::GenerateSecret, id, secret, "absent");
+        }
+        for route in &instance.routes {
+            let known = self.observed.certificates.get(&route.host);
+            if let Verdict::Issue { reason } = cert::decide(&route.names(), known, self.observed.authority.as_deref(), now) {
+                self.step(Action::IssueCertificate, id, route.host.as_str(), &reason);
+            }
+        }
+    }
+
+    fn network(&mut self, instance: Option<&InstanceId>, network: &NetworkWanted) {
+        if !self.observed.networks.iter().any(|known| known.name == network.name) {
+            self.step(Action::CreateNetwork, instance, &network.name, "absent");
+        }
+    }
+
+    fn instance(&mut self, instance: &InstanceWanted) {
+        if let Some(obstacle) = self.obstacle(instance) {
+            self.plan.obstacles.push(obstacle);
+            return;
+        }
+        if let Some(network) = &instance.network {
+            self.network(Some(&instance.id), network);
+        }
+        for volume in instance.volumes.keys() {
+            if !self.has_volume_user(instance) {
+                self.step(Action::CreateVolume, Some(&instance.id), volume, "absent");
+            }
+        }
+        let steps_before = self.plan.steps.len();
+        for container in &instance.containers {
+            self.container(instance, container);
+        }
+        self.pulls(instance, steps_before);
+        self.surplus(instance);
+        let creates = instance.administrator.as_ref().is_some_and(|administrator| !administrator.create.is_empty());
+        let made = self.observed.memory.instance(&instance.id).is_some_and(|memory| memory.administrator_at.is_some());
+        if creates && !made {
+            self.step(Action::CreateAdministrator, Some(&instance.id), &instance.id.to_string(), "nobody can sign in yet");
+        }
+    }
+
+    /// A named volume is there as soon as a container uses it; creating it again is harmless.
+    fn has_volume_user(&self, instance: &InstanceWanted) -> bool {
+        instance.containers.iter().any(|container| self.chosen(&instance.id, container).is_some())
+    }
+
+    /// Names that something else holds: never touched, so the instance cannot be made.
+    fn obstacle(&self, instance: &InstanceWanted) -> Option<Obstacle> {
+        let foreign = |name: &str| self.observed.containers.iter().find(|known| known.name == name && !self.is_ours(known));
+        let taken = instance.containers.iter().find_map(|container| foreign(&container.name));
+        if let Some(taken) = taken {
+            let owner = taken
+                .labels
+                .get(LABEL_OWNER)
+                .map_or_else(|| "Summoner did not make it".to_owned(), |owner| format!("it belongs to the installation at {owner}"));
+            return Some(Obstacle {
+                instance: instance.id.clone(),
+                message: format!("the name {} is taken by another container: {owner}", taken.name),
+                hint: format!("docker rename {0} old-{0}   (Summoner never touches what it did not make)", taken.name),
+            });
+        }
+        let networks = instance.network.iter().chain(std::iter::once(&self.wanted.edge));
+        for network in networks {
+            let known = self.observed.networks.iter().find(|known| known.name == network.name);
+            if known.is_some_and(|known| known.labels.get(LABEL_OWNER) != Some(&self.wanted.owner)) {
+                return Some(Obstacle {
+                    instance: instance.id.clone(),
+                    message: format!("the network {} exists and is not of this installation", network.name),
+                    hint: format!(
+                        "docker network rm {}   if nobody needs it, or choose another name in config.yml: networks.edge",
+                        network.name
+                    ),
+                });
+            }
+        }
+        None
+    }
+
+    fn is_ours(&self, container: &Container) -> bool {
+        container.labels.get(LABEL_OWNER) == Some(&self.wanted.owner)
+    }
+
+    fn chosen(&self, id: &InstanceId, wanted: &ContainerWanted) -> Option<&Container> {
+        chosen(self.wanted, self.observed, id, wanted)
+    }
+
+    fn container(&mut self, instance: &InstanceWanted, wanted: &ContainerWanted) {
+        let id = &instance.id;
+        let Some(known) = self.chosen(id, wanted) else {
+            self.step(Action::CreateContainer, Some(id), &wanted.name, "absent");
+            return;
+        };
+        if let Some(reason) = self.reason_to_recreate(id, wanted, known) {
+            self.step(Action::RecreateContainer, Some(id), &wanted.name, &reason);
+            return;
+        }
+        let absent: Vec<String> = wanted.body.networks.keys().filter(|name| !known.networks.contains_key(*name)).cloned().collect();
+        let (renamed, started) = (known.name != wanted.name, matches!(known.running, Running::Running | Running::Restarting));
+        let (old_name, status) = (known.name.clone(), known.status.clone());
+        if renamed {
+            self.step(Action::RenameContainer, Some(id), &wanted.name, &format!("somebody named it {old_name}"));
+        }
+        for network in absent {
+            self.step(Action::ConnectNetwork, Some(id), &wanted.name, &format!("it is not on the network {network}"));
+        }
+        if !started {
+            let reason = if status.is_empty() { "never started".to_owned() } else { format!("it does not run: {status}") };
+            self.step(Action::StartContainer, Some(id), &wanted.name, &reason);
+        }
+    }
+
+    fn reason_to_recreate(&self, id: &InstanceId, wanted: &ContainerWanted, known: &Container) -> Option<String> {
+        if known.image != wanted.image && known.labels.get(LABEL_HASH) != Some(&wanted.hash) {
+            return Some(format!("its image changes from {} to {}", known.image, wanted.image));
+        }
+        if known.labels.get(LABEL_HASH) != Some(&wanted.hash) {
+            return Some("its settings changed".into());
+        }
+        let lock = self.observed.memory.lock(id, &wanted.image).map(|lock| &lock.id);
+        let expected = lock.or_else(|| self.observed.images.get(&wanted.image).map(|image| &image.id));
+        if expected.is_some_and(|expected| *expected != known.image_id) {
+            return Some(match lock {
+                Some(_) => format!("it runs another image than the one locked for {}", wanted.image),
+                None => format!("{} means another image now, and it was never installed whole", wanted.image),
+            });
+        }
+        if matches!(known.running, Running::Paused | Running::Dead) {
+            return Some(format!("it is {}", known.running.as_str()));
+        }
+        // A network that was removed and made again has another id: the container would never start on it.
+        let gone = wanted.body.networks.keys().find(|name| !self.observed.networks.iter().any(|network| network.name == **name));
+        gone.map(|name| format!("its network {name} was removed"))
+    }
+
+    /// Images come before anything that runs is touched.
+    fn pulls(&mut self, instance: &InstanceWanted, from: usize) {
+        let made: BTreeSet<&str> = self.plan.steps[from..]
+            .iter()
+            .filter(|step| matches!(step.action, Action::CreateContainer | Action::RecreateContainer))
+            .map(|step| step.object.as_str())
+            .collect();
+        let images: BTreeSet<&str> = instance
+            .containers
+            .iter()
+            .filter(|container| made.contains(container.name.as_str()))
+            .map(|container| container.image.as_str())
+            .collect();
+        let absent: Vec<Step> = images
+            .into_iter()
+            .filter(|image| !self.observed.images.contains_key(*image))
+            .map(|image| Step {
+                action: Action::PullImage,
+                instance: Some(instance.id.clone()),
+                object: image.to_owned(),
+                reason: "not on this host".into(),
+                destructive: false,
+            })
+            .collect();
+        let at = self
+            .plan
+            .steps
+            .iter()
+            .position(|step| !step.action.is_preparation() && step.action != Action::PullImage)
+            .unwrap_or(self.plan.steps.len());
+        for step in absent.into_iter().rev() {
+            if !self.plan.steps.iter().any(|known| known.action == Action::PullImage && known.object == step.object) {
+                self.plan.steps.insert(at, step);
+            }
+        }
+    }
+
+    fn surplus(&mut self, instance: &InstanceWanted) {
+        let id = instance.id.to_string();
+        let kept: BTreeSet<&str> =
+            instance.containers.iter().filter_map(|wanted| self.chosen(&instance.id, wanted)).map(|known| known.id.as_str()).collect();
+        let surplus: Vec<(String, &str)> = self
+            .observed
+            .containers
+            .iter()
+            .filter(|known| self.is_ours(known) && known.labels.get(LABEL_INSTANCE) == Some(&id) && !kept.contains(known.id.as_str()))
+            .map(|known| {
+                let wanted = instance.containers.iter().any(|wanted| known.labels.get(LABEL_SERVICE) == Some(&wanted.service));
+                (
+                    known.name.clone(),
+                    if wanted { "left over from an interrupted install" } else { "the minion has no such service any more" },
+                )
+            })
+            .collect();
+        for (name, reason) in surplus {
+            self.step(Action::RemoveContainer, Some(&instance.id), &name, reason);
+        }
+    }
+
+    fn routes(&mut self, settings: &ProxySettings, scope: &Scope) {
+        let wanted = generation(self.wanted, self.observed, scope, settings).id;
+        if self.observed.generation.as_deref() == Some(wanted.as_str()) {
+            return;
+        }
+        let reason = if self.observed.generation.is_some() { "the routes changed" } else { "no routes yet" };
+        let id = self.wanted.instances.iter().find(|instance| instance.proxy).map(|instance| instance.id.clone());
+        self.step(Action::Route, id.as_ref(), &wanted, reason);
+    }
+
+    /// What is ours and in no file any more: containers and networks go, data stays.
+    fn orphans(&mut self, scope: &Scope) {
+        let ids: BTreeSet<String> = self.wanted.instances.iter().map(|instance| instance.id.to_string()).collect();
+        let orphan = |labels: &std::collections::BTreeMap<String, String>| {
+            let id = labels.get(LABEL_INSTANCE).filter(|id| !ids.contains(*id))?;
+            let id = (labels.get(LABEL_OWNER) == Some(&self.wanted.owner)).then(|| id.parse::<InstanceId>().ok())??;
+            (scope.only.is_none() || scope.removed.as_ref() == Some(&id)).then_some(id)
+        };
+        let containers =
+            self.observed.containers.iter().filter_map(|known| Some((Action::RemoveContainer, orphan(&known.labels)?, known.name.clone())));
+        let networks =
+            self.observed.networks.iter().filter_map(|known| Some((Action::RemoveNetwork, orphan(&known.labels)?, known.name.clone())));
+        let all: Vec<_> = containers.chain(networks).collect();
+        for (action, id, name) in all {
+            self.step(action, Some(&id), &name, "orphan: its application is not in config.yml; its data stays");
+        }
+    }
+}
