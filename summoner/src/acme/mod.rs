@@ -1,0 +1,69 @@
+//! Certificates: who issues them, where they lie, and what is in them. `plan::cert` decides whether one is needed.
+//!
+//! An issuer turns names into an [`Issued`] pair; everything after that is the same for all of them. Today there is one
+//! issuer, [`Authority`], for tests and local networks. ACME (RFC 8555) comes with the proxy issue: a second issuer
+//! beside it, with orders, challenges and back-off of its own. Nothing here deletes a certificate.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+
+use crate::disk;
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::name::Domain;
+use crate::plan::cert::Observed;
+
+mod authority;
+mod read;
+
+pub use authority::Authority;
+pub use read::observe;
+
+/// Far above any chain of certificates.
+const MAX_PEM_BYTES: u64 = 256 * 1024;
+
+/// A certificate as an issuer gives it.
+pub struct Issued {
+    /// PEM: the certificate, then those that lead to its root.
+    pub chain: String,
+    /// PEM: its private key (PKCS#8).
+    pub key: String,
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Issued").field("chain", &self.chain).field("key", &"***").finish()
+    }
+}
+
+/// Where the certificate of a host and its key lie.
+#[must_use]
+pub fn files(layout: &Layout, host: &Domain) -> (PathBuf, PathBuf) {
+    let folder = layout.certs();
+    (folder.join(format!("{host}.crt")), folder.join(format!("{host}.key")))
+}
+
+/// Stores what an issuer gave and reads it back as nginx will. The key comes first: a crash between the two files leaves
+/// a pair that does not fit, which [`observe`] does not call usable, so the next run issues again.
+///
+/// # Errors
+/// When the disk refuses, or what lies there afterwards is not usable.
+pub fn store(layout: &Layout, host: &Domain, issued: &Issued) -> Result<Observed> {
+    let (certificate, key) = files(layout, host);
+    disk::ensure_folder(&layout.certs(), 0o700, None)?;
+    disk::write_atomic(&key, issued.key.as_bytes(), 0o600)?;
+    disk::write_atomic(&certificate, issued.chain.as_bytes(), 0o644)?;
+    observe(layout, host)?
+        .ok_or_else(|| Error::internal(format!("the certificate just written to {} does not fit its key", certificate.display())))
+}
+
+/// Issues by the own authority and stores: `names` is the host and its aliases, the host first.
+///
+/// # Errors
+/// When `names` is empty, the authority is outside its time, or the disk refuses.
+pub fn renew(layout: &Layout, authority: &Authority, names: &[Domain], now: DateTime<Utc>) -> Result<Observed> {
+    let host = names.first().ok_or_else(|| Error::internal("a certificate without a name was asked for"))?;
+    store(layout, host, &authority.issue(names, now)?)
+}

@@ -1,0 +1,239 @@
+//! Files that survive a crash: the one place that writes to disk, and the bounded reads beside it.
+//!
+//! A file is written under a temporary name in its own folder, flushed, renamed, and the folder is flushed: whoever
+//! reads sees the old text or the new one, never half of either. Knows no path of its own; every error names one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Begins the name of every temporary file; one that a crash left behind is known by it.
+pub const TEMPORARY: &str = ".new-";
+
+/// Writes a whole file with exactly this mode, replacing what was there. A link at that place is replaced, not followed.
+///
+/// # Errors
+/// When the folder is missing or cannot be written; the old file is untouched then.
+pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    write_atomic_as(path, bytes, mode, None)
+}
+
+/// As [`write_atomic`], for a uid and gid: the file never exists under its name with another owner.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_atomic_as(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> Result<()> {
+    let fail = |source: &io::Error| Error::io("write", path, source);
+    let folder = folder_of(path)?;
+    // 0600 until everything is in it; tempfile removes it again when anything below fails.
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder).map_err(|e| fail(&e))?;
+    file.write_all(bytes).map_err(|e| fail(&e))?;
+    if let Some((uid, gid)) = owner {
+        std::os::unix::fs::fchown(file.as_file(), Some(uid), Some(gid)).map_err(|e| fail(&e))?;
+    }
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(|e| fail(&e))?;
+    file.as_file().sync_all().map_err(|e| fail(&e))?;
+    file.persist(path).map_err(|e| fail(&e.error))?;
+    sync_folder(folder)
+}
+
+/// Points a symbolic link at `target`, in one step: there is never a moment without the link.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn link_atomic(target: &Path, path: &Path) -> Result<()> {
+    let folder = folder_of(path)?;
+    let link = |at: &Path| std::os::unix::fs::symlink(target, at);
+    let made = tempfile::Builder::new().prefix(TEMPORARY).make_in(folder, link).map_err(|e| Error::io("make a link in", folder, &e))?;
+    made.into_temp_path().persist(path).map_err(|e| Error::io("replace the link", path, &e.error))?;
+    sync_folder(folder)
+}
+
+/// Makes a folder (and its parents, 0755) with this mode and owner; true when it was not there. One that is there is
+/// left as it is: it may be an application's.
+///
+/// # Errors
+/// When a file or a link lies at that place, or it cannot be made.
+pub fn ensure_folder(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<bool> {
+    if is_folder(path)? {
+        return Ok(false);
+    }
+    let parent = folder_of(path)?;
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(|e| Error::io("make the folder", parent, &e))?;
+    // Private until mode and owner are set.
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {}
+        // Somebody was faster: then it is theirs, and must still be a folder.
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => return is_folder(path).map(|_| false),
+        Err(source) => return Err(Error::io("make the folder", path, &source)),
+    }
+    correct(path, mode, owner)?;
+    sync_folder(parent)?;
+    Ok(true)
+}
+
+/// As [`ensure_folder`] for a folder that is Summoner's own: a mode or owner that differs is corrected.
+///
+/// # Errors
+/// As [`ensure_folder`].
+pub fn ensure_own_folder(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<bool> {
+    let made = ensure_folder(path, mode, owner)?;
+    if !made {
+        correct(path, mode, owner)?;
+    }
+    Ok(made)
+}
+
+fn correct(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<()> {
+    let fail = |source: &io::Error| Error::io("set mode and owner of", path, source);
+    // Opened without following a link, so what was checked is what is changed.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
+    let flags = i32::try_from(flags.bits()).map_err(|_| Error::internal("flags of open do not fit their type"))?;
+    let folder = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|e| fail(&e))?;
+    let now = folder.metadata().map_err(|e| fail(&e))?;
+    if let Some((uid, gid)) = owner.filter(|owner| *owner != (now.uid(), now.gid())) {
+        std::os::unix::fs::fchown(&folder, Some(uid), Some(gid)).map_err(|e| fail(&e))?;
+    }
+    if now.mode() & 0o7777 != mode {
+        folder.set_permissions(fs::Permissions::from_mode(mode)).map_err(|e| fail(&e))?;
+    }
+    Ok(())
+}
+
+/// Whether a folder is there.
+///
+/// # Errors
+/// When a file or a link lies at that place.
+pub fn is_folder(path: &Path) -> Result<bool> {
+    let refuse = |what: &str| {
+        Err(Error::external(format!("{} is {what}, and a folder is needed there", path.display()))
+            .next("move it away, then run the same command again"))
+    };
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => Ok(true),
+        Ok(found) if found.is_symlink() => refuse("a symbolic link"),
+        Ok(_) => refuse("a file"),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(Error::io("look at", path, &source)),
+    }
+}
+
+/// Flushes the names in a folder to disk.
+///
+/// # Errors
+/// When the folder cannot be opened or flushed.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| Error::io("flush the folder", folder, &e))
+}
+
+/// Reads a whole file of at most `max_bytes`.
+///
+/// # Errors
+/// When it cannot be read or is longer.
+pub fn read_bounded(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
+    read_if_there(path, max_bytes)?.ok_or_else(|| Error::io("read", path, &io::ErrorKind::NotFound.into()))
+}
+
+/// As [`read_bounded`]; None when there is no such file.
+///
+/// # Errors
+/// As [`read_bounded`], except for an absent file.
+pub fn read_if_there(path: &Path, max_bytes: u64) -> Result<Option<Vec<u8>>> {
+    let fail = |source: &io::Error| Error::io("read", path, source);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(fail(&source)),
+    };
+    let mut bytes = Vec::new();
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| fail(&e))?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(Error::external(format!("{} is longer than {max_bytes} bytes, which no such file should be", path.display())));
+    }
+    Ok(Some(bytes))
+}
+
+/// How many bytes Summoner may still write where `path` is, or will be.
+///
+/// # Errors
+/// When no parent of it can be asked.
+pub fn free_bytes(path: &Path) -> Result<u64> {
+    let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
+    let found = rustix::fs::statvfs(there).map_err(|e| Error::io("ask for the free space of", there, &e.into()))?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+fn folder_of(path: &Path) -> Result<&Path> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.ok_or_else(|| Error::internal(format!("{} has no folder: paths are absolute by now", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_written_file_is_whole_has_its_mode_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_atomic(&path, b"first, and longer", 0o600).unwrap();
+        write_atomic(&path, b"second", 0o644).unwrap();
+        assert_eq!((fs::read(&path).unwrap().as_slice(), mode(&path)), (b"second".as_slice(), 0o644));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_never_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (outside, path) = (folder.path().join("outside"), folder.path().join("link"));
+        write_atomic(&outside, b"theirs", 0o644).unwrap();
+        link_atomic(Path::new("nowhere"), &path).unwrap();
+        link_atomic(Path::new("outside"), &path).unwrap();
+        assert_eq!(fs::read_link(&path).unwrap(), Path::new("outside"));
+        write_atomic(&path, b"ours", 0o600).unwrap();
+        assert_eq!(fs::read(&outside).unwrap(), b"theirs");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn folders_are_made_once_and_only_own_ones_corrected() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c");
+        assert!(ensure_folder(&path, 0o750, None).unwrap());
+        assert_eq!(mode(&path), 0o750);
+        assert!(!ensure_folder(&path, 0o700, None).unwrap());
+        assert_eq!(mode(&path), 0o750, "an existing folder is left as it is");
+        ensure_own_folder(&path, 0o700, None).unwrap();
+        assert_eq!(mode(&path), 0o700);
+    }
+
+    #[test]
+    fn what_is_no_folder_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        write_atomic(&file, b"", 0o600).unwrap();
+        link_atomic(folder.path(), &link).unwrap();
+        assert!(ensure_folder(&file, 0o700, None).unwrap_err().message.contains("is a file"));
+        assert!(ensure_own_folder(&link, 0o700, None).unwrap_err().message.contains("is a symbolic link"));
+    }
+
+    #[test]
+    fn reads_are_bounded_and_errors_name_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        assert_eq!(read_if_there(&path, 9).unwrap(), None);
+        assert!(read_bounded(&path, 9).unwrap_err().message.ends_with("/file"));
+        write_atomic(&path, b"four", 0o600).unwrap();
+        assert_eq!(read_bounded(&path, 4).unwrap(), b"four");
+        assert!(read_bounded(&path, 3).unwrap_err().message.contains("longer than 3 bytes"));
+        assert!(write_atomic(&folder.path().join("none/file"), b"", 0o600).unwrap_err().message.contains("none/file"));
+        assert!(free_bytes(&folder.path().join("not/yet")).unwrap() > 0);
+    }
+}

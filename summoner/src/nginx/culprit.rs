@@ -1,0 +1,68 @@
+//! Reads what nginx says about a configuration. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::name::Domain;
+use crate::plan::route::{CERTS, HOSTS, INSIDE, Rejected};
+
+/// The hosts that nginx's words name: a host's own file with a line, or its certificate or key, which nginx opens
+/// without saying for which line.
+pub(super) fn find(output: &str, hosts: &[&Domain]) -> Vec<Rejected> {
+    let mut found: BTreeMap<&Domain, String> = BTreeMap::new();
+    for line in output.lines().filter(|line| is_complaint(line)) {
+        for host in hosts {
+            let file = format!("/{HOSTS}/{host}.conf:");
+            let certificate = [format!("{CERTS}/{host}.crt\""), format!("{CERTS}/{host}.key\"")];
+            let own_file = line.contains(INSIDE) && line.contains(&file);
+            if own_file || certificate.iter().any(|path| line.contains(path)) {
+                found.entry(host).or_insert_with(|| stripped(line));
+            }
+        }
+    }
+    found.into_iter().map(|(host, reason)| Rejected { host: host.clone(), reason }).collect()
+}
+
+/// The first complaint, or all there is.
+pub(super) fn reason(output: &str) -> String {
+    output.lines().find(|line| is_complaint(line)).map_or_else(|| output.trim().to_owned(), stripped)
+}
+
+/// The last complaints of a log, at most three.
+pub(super) fn complaints(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().filter(|line| is_complaint(line)).collect();
+    lines[lines.len().saturating_sub(3)..].join("\n")
+}
+
+fn is_complaint(line: &str) -> bool {
+    ["[emerg]", "[alert]", "[crit]"].iter().any(|level| line.contains(level))
+}
+
+/// Without the level, the time and the process before the words.
+fn stripped(line: &str) -> String {
+    let words = line.split_once("] ").map_or(line, |(_, words)| words);
+    let pid = |head: &str| head.bytes().all(|b| b.is_ascii_digit() || b == b'#');
+    match words.split_once(": ") {
+        Some((head, rest)) if pid(head) => rest.to_owned(),
+        _ => words.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nginx_names_the_host() {
+        let (a, b): (Domain, Domain) = ("a.fr".parse().unwrap(), "ba.fr".parse().unwrap());
+        let output = "nginx: [emerg] unknown directive \"bad\" in /etc/nginx/summoner/gen-0123456789abcdef/hosts/ba.fr.conf:7\n\
+             nginx: configuration file /etc/nginx/summoner/gen-0123456789abcdef/nginx.conf test failed\n";
+        let found = find(output, &[&a, &b]);
+        assert_eq!(found.iter().map(|rejected| &rejected.host).collect::<Vec<_>>(), [&b]);
+        assert!(found[0].reason.starts_with("unknown directive"), "{}", found[0].reason);
+        let output = "2026/11/21 14:10:37 [emerg] 1#1: cannot load certificate \"/etc/nginx/certs/a.fr.crt\": BIO_new_file() failed";
+        assert_eq!(find(output, &[&a, &b])[0].reason, "cannot load certificate \"/etc/nginx/certs/a.fr.crt\": BIO_new_file() failed");
+        assert!(
+            find("nginx: [emerg] open() \"/etc/nginx/mime.types\" failed in /etc/nginx/summoner/gen-0/nginx.conf:9", &[&a, &b]).is_empty()
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! Generations on disk: one folder each, a link to the one that runs, and the broom.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::disk;
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::name::Domain;
+use crate::plan::route::{Generation, HOSTS};
+
+const PREFIX: &str = "gen-";
+/// How many generations stay, the current one among them.
+const KEPT: usize = 3;
+/// Far above the file of any host.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// The folder's name, on the host and inside the container.
+pub(super) fn folder_name(id: &str) -> String {
+    format!("{PREFIX}{id}")
+}
+
+fn folder(layout: &Layout, id: &str) -> PathBuf {
+    layout.nginx_generation(&folder_name(id))
+}
+
+/// The folder of all generations: nginx's workers read the pages in it, so it is open; the one around it is not.
+pub(super) fn prepare_folder(layout: &Layout) -> Result<()> {
+    disk::ensure_folder(&layout.own(), 0o700, None)?;
+    disk::ensure_own_folder(&layout.nginx(), 0o755, None)?;
+    Ok(())
+}
+
+/// The id of the generation that the link names.
+pub(super) fn current(layout: &Layout) -> Result<Option<String>> {
+    let path = layout.nginx_current();
+    match fs::read_link(&path) {
+        Ok(target) => Ok(target.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(PREFIX)).map(str::to_owned)),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::io("read the link", &path, &source)),
+    }
+}
+
+/// Points the link; None removes it.
+pub(super) fn point(layout: &Layout, id: Option<&str>) -> Result<()> {
+    let path = layout.nginx_current();
+    match id {
+        Some(id) => disk::link_atomic(Path::new(&folder_name(id)), &path),
+        None => fs::remove_file(&path).map_err(|e| Error::io("remove the link", &path, &e)),
+    }
+}
+
+/// Writes the folder beside its place and renames it, so a generation is whole or not there. One that is there is
+/// compared, and repaired when somebody changed it. True when something had to be written.
+pub(super) fn write(layout: &Layout, generation: &Generation) -> Result<bool> {
+    prepare_folder(layout)?;
+    let target = folder(layout, &generation.id);
+    let written = if disk::is_folder(&target)? {
+        repair(&target, generation)?
+    } else {
+        let draft = layout.nginx_generation(&format!("{}{}", disk::TEMPORARY, generation.id));
+        remove_folder(&draft)?;
+        fill(&draft, generation)?;
+        fs::rename(&draft, &target).map_err(|e| Error::io("rename to", &target, &e))?;
+        disk::sync_folder(&layout.nginx())?;
+        true
+    };
+    // The broom goes by age; one that is wanted again is young again.
+    let touched = File::open(&target).and_then(|folder| folder.set_modified(SystemTime::now()));
+    touched.map_err(|e| Error::io("touch", &target, &e))?;
+    Ok(written)
+}
+
+fn fill(target: &Path, generation: &Generation) -> Result<()> {
+    disk::ensure_own_folder(target, 0o755, None)?;
+    for (path, text) in &generation.files {
+        let path = target.join(path);
+        for parent in path.ancestors().skip(1).take_while(|parent| *parent != target).collect::<Vec<_>>().into_iter().rev() {
+            disk::ensure_own_folder(parent, 0o755, None)?;
+        }
+        disk::write_atomic(&path, text.as_bytes(), 0o644)?;
+    }
+    Ok(())
+}
+
+fn repair(target: &Path, generation: &Generation) -> Result<bool> {
+    let same = |(path, text): (&String, &String)| {
+        disk::read_if_there(&target.join(path), MAX_FILE_BYTES).ok().flatten().is_some_and(|bytes| bytes == text.as_bytes())
+    };
+    let mut written = !generation.files.iter().all(same);
+    if written {
+        fill(target, generation)?;
+    }
+    // A foreign file among the hosts would be included.
+    let hosts = target.join(HOSTS);
+    for entry in list(&hosts)? {
+        let name = entry.strip_prefix(target).unwrap_or(&entry).to_string_lossy().into_owned();
+        if !generation.files.contains_key(&name) {
+            fs::remove_file(&entry).map_err(|e| Error::io("remove", &entry, &e))?;
+            written = true;
+        }
+    }
+    Ok(written)
+}
+
+/// Removes one generation.
+pub(super) fn remove(layout: &Layout, id: &str) -> Result<()> {
+    remove_folder(&folder(layout, id))
+}
+
+/// Removes drafts that a crash left, and generations beyond the last three; never the current or the previous one.
+pub(super) fn prune(layout: &Layout, current: &str, previous: Option<&str>) -> Result<()> {
+    let mut found = Vec::new();
+    for path in list(&layout.nginx())? {
+        let name = path.file_name().unwrap_or_default().as_bytes().to_vec();
+        if name.starts_with(disk::TEMPORARY.as_bytes()) {
+            remove_any(&path)?;
+        } else if is_generation(&name) {
+            let age = fs::symlink_metadata(&path).and_then(|found| found.modified()).map_err(|e| Error::io("look at", &path, &e))?;
+            found.push((age, path));
+        }
+    }
+    let mut kept: BTreeSet<PathBuf> = [Some(current), previous].into_iter().flatten().map(|id| folder(layout, id)).collect();
+    found.sort_by(|a, b| b.cmp(a));
+    for (_, path) in found {
+        if kept.len() < KEPT {
+            kept.insert(path);
+        } else if !kept.contains(&path) {
+            remove_folder(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_generation(name: &[u8]) -> bool {
+    name.strip_prefix(PREFIX.as_bytes()).is_some_and(|id| id.len() == 16 && id.iter().all(u8::is_ascii_hexdigit))
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let fail = |source: &io::Error| Error::io("list", folder, source);
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path()).map_err(|e| fail(&e))).collect(),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(fail(&source)),
+    }
+}
+
+fn remove_any(path: &Path) -> Result<()> {
+    let found = fs::symlink_metadata(path).map_err(|e| Error::io("look at", path, &e))?;
+    if found.is_dir() { remove_folder(path) } else { fs::remove_file(path).map_err(|e| Error::io("remove", path, &e)) }
+}
+
+fn remove_folder(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, &source)),
+        _ => Ok(()),
+    }
+}
+
+/// The hosts that the linked generation serves: one file each.
+pub(super) fn hosts(layout: &Layout) -> Result<BTreeSet<Domain>> {
+    let folder = layout.nginx_current().join(HOSTS);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(Error::io("read", &folder, &error)),
+    };
+    let mut hosts = BTreeSet::new();
+    for entry in entries {
+        let name = entry.map_err(|error| Error::io("read", &folder, &error))?.file_name();
+        hosts.extend(name.to_str().and_then(|name| name.strip_suffix(".conf")).and_then(|host| host.parse().ok()));
+    }
+    Ok(hosts)
+}
