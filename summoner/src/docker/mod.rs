@@ -3,12 +3,20 @@
 //! Decides nothing and prints nothing. Callers pass what to do; the answers are ours, so that nobody else imports the
 //! client library.
 
+mod attach;
+mod body;
+pub mod engine;
+mod exec;
+mod failure;
+mod login;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
 use crate::compose::Service;
 use crate::error::Result;
+pub use crate::plan::state::{Container, Health, Image, Network, NetworkSpec, Running};
 
 /// What the engine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,91 +35,6 @@ pub struct EngineInfo {
     pub root: String,
     /// Storage driver.
     pub storage_driver: String,
-}
-
-/// Whether a container runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Running {
-    /// Made, never started.
-    Created,
-    /// Runs.
-    Running,
-    /// The engine is starting it again.
-    Restarting,
-    /// Stands still with its memory kept.
-    Paused,
-    /// Ended.
-    Exited,
-    /// The engine could not remove it.
-    Dead,
-}
-
-impl Running {
-    /// Docker's own word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Running => "running",
-            Self::Restarting => "restarting",
-            Self::Paused => "paused",
-            Self::Exited => "exited",
-            Self::Dead => "dead",
-        }
-    }
-}
-
-/// What a health check says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
-    /// There is no check.
-    None,
-    /// Not decided yet.
-    Starting,
-    /// It works.
-    Healthy,
-    /// It does not.
-    Unhealthy,
-}
-
-impl Health {
-    /// Docker's own word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Starting => "starting",
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-        }
-    }
-}
-
-/// One container of a list: everything the engine tells in one call for all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Container {
-    /// The engine's id.
-    pub id: String,
-    /// Its name, without the slash.
-    pub name: String,
-    /// The image reference it was made from.
-    pub image: String,
-    /// The image's id, `sha256:…`.
-    pub image_id: String,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-    /// Whether it runs.
-    pub running: Running,
-    /// What its health check says.
-    pub health: Health,
-    /// "Up 3 minutes (healthy)".
-    pub status: String,
-    /// Networks by name, with its address on each (empty when it does not run).
-    pub networks: BTreeMap<String, String>,
-    /// Ports published on the host.
-    pub published: Vec<u16>,
-    /// When it was made, seconds since 1970.
-    pub created_at: i64,
 }
 
 /// One container in detail.
@@ -135,45 +58,6 @@ pub struct ContainerDetail {
     pub networks: BTreeMap<String, String>,
     /// The variables it was made with.
     pub environment: BTreeMap<String, String>,
-}
-
-/// A network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Network {
-    /// The engine's id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-    /// Subnets (CIDR).
-    pub subnets: Vec<String>,
-}
-
-/// A network to make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkSpec {
-    /// Its name.
-    pub name: String,
-    /// Subnet (CIDR).
-    pub subnet: String,
-    /// No way out.
-    pub internal: bool,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// An image on this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    /// `sha256:…`.
-    pub id: String,
-    /// References that lead to it.
-    pub tags: Vec<String>,
-    /// `repository@sha256:…`, when it came from a registry.
-    pub digests: Vec<String>,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
 }
 
 /// A container to make.
