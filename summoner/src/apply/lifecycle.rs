@@ -1,0 +1,51 @@
+//! Daily work on containers that are there: start, stop, restart.
+
+use super::{World, health};
+use crate::docker::Engine;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::observe::Situation;
+use crate::plan::wanted::InstanceWanted;
+
+/// Starts an instance's containers in order and waits for their health.
+///
+/// # Errors
+/// Not installed, or a container that does not come up.
+pub async fn start<E: Engine>(world: &World<'_, E>, situation: &Situation, instance: &InstanceWanted) -> Result<()> {
+    for container in &instance.containers {
+        let known = situation.chosen(instance, container).ok_or_else(|| absent(instance))?;
+        tell(world, instance, format!("start {}", known.name));
+        for (service, dependency) in &container.body.depends_on {
+            if let Some(other) = instance.containers.iter().find(|other| other.service == *service) {
+                health::met(world.engine, other, dependency.condition).await?;
+            }
+        }
+        world.engine.start(&known.id).await?;
+    }
+    for container in &instance.containers {
+        tell(world, instance, format!("waiting for {} to be healthy", container.name));
+        health::settled(world.engine, container).await?;
+    }
+    Ok(())
+}
+
+/// Stops an instance's containers, what depends on others first.
+///
+/// # Errors
+/// Not installed, or the engine refuses.
+pub async fn stop<E: Engine>(world: &World<'_, E>, situation: &Situation, instance: &InstanceWanted) -> Result<()> {
+    for container in instance.containers.iter().rev() {
+        let known = situation.chosen(instance, container).ok_or_else(|| absent(instance))?;
+        tell(world, instance, format!("stop {}", known.name));
+        world.engine.stop(&known.id, None).await?;
+    }
+    Ok(())
+}
+
+fn tell<E: Engine>(world: &World<'_, E>, instance: &InstanceWanted, doing: String) {
+    world.tell(&Event::Begin { instance: Some(instance.id.to_string()), doing });
+}
+
+fn absent(instance: &InstanceWanted) -> Error {
+    Error::usage(format!("{} is not installed", instance.id)).next("summoner install")
+}

@@ -1,0 +1,256 @@
+//! Carries a plan out: preparations on the host, images, networks, instances, routes, and last the orphans.
+//!
+//! Decides nothing: after the preparations it looks and plans again, and so does the next command after a crash. One
+//! instance that fails stops no other. The loop in [`run`] alone writes the state and changes routes.
+
+mod administrator;
+pub mod crash;
+pub mod data;
+mod health;
+mod image;
+mod instance;
+pub mod lifecycle;
+mod prepare;
+pub mod probe;
+mod routes;
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, stream};
+
+use crate::config::Config;
+use crate::docker::Engine;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Listener};
+use crate::layout::Layout;
+use crate::minion::catalogue::Catalogue;
+use crate::name::InstanceId;
+use crate::observe::{Situation, observe};
+use crate::plan::deploy::{Scope, deploy};
+use crate::plan::route::ProxySettings;
+use crate::plan::state::Memory;
+use crate::plan::wanted::InstanceWanted;
+use crate::plan::{Action, Plan};
+use crate::state;
+
+/// How many instances come up at the same time: databases start on few cores.
+const TOGETHER: usize = 3;
+
+/// Everything that carrying out needs.
+pub struct World<'a, E> {
+    /// The engine.
+    pub engine: &'a E,
+    /// What is asked for.
+    pub config: &'a Config,
+    /// The minions.
+    pub catalogue: &'a Catalogue,
+    /// Hears what happens.
+    pub listener: &'a dyn Listener,
+    /// The time of the command.
+    pub now: DateTime<Utc>,
+}
+
+/// How it ended.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Instances that are as wanted; those with steps were probed.
+    pub ready: Vec<InstanceId>,
+    /// Instances that are not, and why.
+    pub failed: Vec<(InstanceId, Error)>,
+    /// Nothing had to be done.
+    pub unchanged: bool,
+}
+
+impl<E: Engine> World<'_, E> {
+    fn layout(&self) -> &Layout {
+        &self.config.layout
+    }
+
+    fn tell(&self, event: &Event) {
+        self.listener.hear(event);
+    }
+
+    fn begin(&self, instance: Option<&InstanceId>, doing: impl Into<String>) {
+        self.tell(&Event::Begin { instance: instance.map(ToString::to_string), doing: doing.into() });
+    }
+
+    /// The proxy's settings that its configuration depends on.
+    #[must_use]
+    pub fn proxy_settings(&self) -> ProxySettings {
+        proxy_settings(self.config)
+    }
+
+    /// Looks, then decides.
+    ///
+    /// # Errors
+    /// See [`observe`].
+    pub async fn plan(&self, scope: &Scope) -> Result<(Situation, Plan)> {
+        let situation = observe(self.engine, self.config, self.catalogue, self.now).await?;
+        let plan = deploy(&situation.wanted, &situation.observed, scope, &self.proxy_settings(), self.now);
+        Ok((situation, plan))
+    }
+}
+
+/// The proxy's settings that its configuration depends on.
+#[must_use]
+pub fn proxy_settings(config: &Config) -> ProxySettings {
+    ProxySettings { https_port: config.proxy.https_port, network: config.edge_network.clone() }
+}
+
+/// Makes the host what config.yml says.
+///
+/// # Errors
+/// What concerns the whole host: no engine, a full disk, an image that cannot be had. What concerns one instance is in
+/// the outcome.
+pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outcome> {
+    for folder in state::secrets::guard(world.layout())? {
+        world.tell(&Event::Note { message: format!("{} could be entered by others; now only root can", folder.display()) });
+    }
+    let (mut situation, mut plan) = world.plan(scope).await?;
+    refuse_obstacles(&plan)?;
+    if plan.steps.iter().any(|step| step.action.is_preparation()) {
+        prepare::all(world, &situation, &plan)?;
+        (situation, plan) = world.plan(scope).await?;
+        refuse_preparations(&plan)?;
+    }
+    let mut outcome = Outcome { unchanged: plan.is_empty(), ..Outcome::default() };
+    let doubtful = health::doubtful(&situation, scope);
+    if outcome.unchanged && doubtful.is_empty() {
+        outcome.ready = situation.wanted.instances.iter().map(|instance| instance.id.clone()).collect();
+        return Ok(outcome);
+    }
+    image::all(world, &mut situation, &plan).await?;
+    network(world, &situation, &plan, None).await?;
+    let mut routes = routes::Routes::new(world, &situation);
+    let (proxy, others): (Vec<_>, Vec<_>) = situation
+        .wanted
+        .instances
+        .iter()
+        .filter(|instance| plan.concerns(&instance.id) || doubtful.contains(&instance.id))
+        .partition(|instance| instance.proxy);
+    routes.open(&[]).await?;
+    let mut memory = situation.observed.memory.clone();
+    for instance in proxy {
+        let administrator_at = bring_up(world, &situation, &plan, instance).await.result?;
+        remember(world, &mut memory, instance, administrator_at)?;
+    }
+    let mut coming = stream::iter(others).map(|instance| bring_up(world, &situation, &plan, instance)).buffer_unordered(TOGETHER);
+    while let Some(up) = coming.next().await {
+        let finished = match up.result {
+            Ok(made_at) => {
+                remember(world, &mut memory, up.instance, made_at)?;
+                routes.finish(up.instance).await
+            }
+            Err(error) => Err(error),
+        };
+        report(world, &mut outcome, up.instance, up.since, finished);
+    }
+    routes.close().await?;
+    orphans(world, &plan).await?;
+    outcome.ready.sort();
+    Ok(outcome)
+}
+
+/// An instance came up: from now on its images are locked, and its administrator is not made again.
+fn remember<E: Engine>(
+    world: &World<'_, E>,
+    memory: &mut Memory,
+    instance: &InstanceWanted,
+    administrator_at: Option<DateTime<Utc>>,
+) -> Result<()> {
+    let known = memory.instances.entry(instance.id.clone()).or_default();
+    let before = known.clone();
+    known.installed_at.get_or_insert(world.now);
+    known.administrator_at = known.administrator_at.or(administrator_at);
+    if *known == before {
+        return Ok(());
+    }
+    crash::point();
+    state::save(world.layout(), memory)
+}
+
+struct Up<'a> {
+    instance: &'a InstanceWanted,
+    since: Instant,
+    result: Result<Option<DateTime<Utc>>>,
+}
+
+async fn bring_up<'a, E: Engine>(world: &World<'_, E>, situation: &Situation, plan: &Plan, instance: &'a InstanceWanted) -> Up<'a> {
+    let since = Instant::now();
+    let result = async {
+        network(world, situation, plan, Some(&instance.id)).await?;
+        instance::up(world, situation, plan, instance).await
+    };
+    Up { instance, since, result: result.await }
+}
+
+fn report<E: Engine>(world: &World<'_, E>, outcome: &mut Outcome, instance: &InstanceWanted, since: Instant, finished: Result<()>) {
+    let id = instance.id.clone();
+    match finished {
+        Ok(()) => {
+            world.tell(&Event::Ready { instance: id.to_string(), url: instance.url.clone(), elapsed: since.elapsed() });
+            outcome.ready.push(id);
+        }
+        Err(error) => {
+            world.tell(&Event::Failed { instance: id.to_string(), message: error.message.clone() });
+            outcome.failed.push((id, error));
+        }
+    }
+}
+
+async fn network<E: Engine>(world: &World<'_, E>, situation: &Situation, plan: &Plan, instance: Option<&InstanceId>) -> Result<()> {
+    let steps = plan.steps.iter().filter(|step| step.action == Action::CreateNetwork && step.instance.as_ref() == instance);
+    for step in steps {
+        let networks = std::iter::once(&situation.wanted.edge)
+            .chain(situation.wanted.instances.iter().filter_map(|instance| instance.network.as_ref()));
+        for network in networks.filter(|network| network.name == step.object) {
+            world.begin(instance, format!("network {}", network.name));
+            crash::point();
+            let spec = crate::plan::state::NetworkSpec {
+                name: network.name.clone(),
+                subnet: network.subnet.clone(),
+                internal: false,
+                labels: network.labels.clone(),
+            };
+            world.engine.create_network(&spec).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn orphans<E: Engine>(world: &World<'_, E>, plan: &Plan) -> Result<()> {
+    for step in plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::RemoveContainer | Action::RemoveNetwork) && step.reason.starts_with("orphan"))
+    {
+        world.begin(step.instance.as_ref(), format!("remove {}", step.object));
+        crash::point();
+        match step.action {
+            Action::RemoveNetwork => world.engine.remove_network(&step.object).await?,
+            _ => {
+                world.engine.stop(&step.object, None).await?;
+                world.engine.remove(&step.object).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refuse_obstacles(plan: &Plan) -> Result<()> {
+    let Some(first) = plan.obstacles.first() else { return Ok(()) };
+    let mut error = Error::new(Kind::External, format!("cannot install {}: {}", first.instance, first.message)).next(first.hint.clone());
+    for more in &plan.obstacles[1..] {
+        error = error.next(format!("{}: {} ({})", more.instance, more.message, more.hint));
+    }
+    Err(error)
+}
+
+/// A preparation that is wanted again right after it was done would be done for ever.
+fn refuse_preparations(plan: &Plan) -> Result<()> {
+    match plan.steps.iter().find(|step| step.action.is_preparation()) {
+        Some(step) => Err(Error::internal(format!("the preparation did not hold: {step}"))),
+        None => Ok(()),
+    }
+}

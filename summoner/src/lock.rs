@@ -1,0 +1,98 @@
+//! One command at a time changes a host. The lock says who holds it and since when.
+//!
+//! The kernel's lock on the file is the truth and ends with the process, also after `kill -9`; the text inside only
+//! tells people.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::disk;
+use crate::error::{Error, Kind, Result};
+use crate::layout::Layout;
+
+/// How often a waiting command looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Held until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Holder {
+    version: u32,
+    command: String,
+    process: u32,
+    since: String,
+}
+
+impl Lock {
+    /// Takes the lock for a command, at once or by waiting.
+    ///
+    /// # Errors
+    /// Held by another: names it, exit code 11.
+    pub async fn take(layout: &Layout, command: &str, wait: bool, now: DateTime<Utc>) -> Result<Self> {
+        let path = layout.lock();
+        disk::ensure_own_folder(&layout.own(), 0o700, None)?;
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = opened.map_err(|error| Error::io("open the lock", &path, &error))?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if wait => tokio::time::sleep(LOOK_AGAIN).await,
+                Err(TryLockError::WouldBlock) => return Err(held(&mut file)),
+                Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, &error)),
+            }
+        }
+        let holder = Holder {
+            version: 1,
+            command: command.to_owned(),
+            process: std::process::id(),
+            since: now.to_rfc3339_opts(SecondsFormat::Secs, true),
+        };
+        let text = serde_json::to_string(&holder).map_err(|error| Error::internal("the lock's text does not serialise").cause(error))?;
+        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
+        written.map_err(|error| Error::io("write", &path, &error))?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn held(file: &mut File) -> Error {
+    let mut text = String::new();
+    let read = file.take(4096).read_to_string(&mut text);
+    tracing::debug!(?read, "text of the lock");
+    let by = serde_json::from_str::<Holder>(&text).map_or_else(
+        |_| "another summoner command holds the lock of this host".to_owned(),
+        |holder| {
+            format!("`summoner {}` (process {}) has held the lock of this host since {}", holder.command, holder.process, holder.since)
+        },
+    );
+    Error::new(Kind::Locked, by).next("wait for it to end, or add --wait to do so")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_second_hears_who_holds_it_and_the_first_one_s_end_frees_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout { files: folder.path().into(), databases: folder.path().join("database") };
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let first = Lock::take(&layout, "install", false, now).await.unwrap();
+        let error = Lock::take(&layout, "invoke ghost", false, now).await.unwrap_err();
+        assert_eq!(error.kind.exit_code(), 11);
+        assert_eq!(
+            error.message,
+            format!("`summoner install` (process {}) has held the lock of this host since 2027-01-15T08:00:00Z", std::process::id())
+        );
+        drop(first);
+        Lock::take(&layout, "invoke ghost", false, now).await.unwrap();
+    }
+}

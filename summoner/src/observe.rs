@@ -1,0 +1,171 @@
+//! Looks at the host and the engine once, and gives what is wanted beside what is there.
+//!
+//! Changes nothing. Two calls of the engine for everything (containers, networks), one more for each image wanted.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use crate::acme;
+use crate::config::Config;
+use crate::disk;
+use crate::docker::Engine;
+use crate::error::{Error, Result};
+use crate::minion::catalogue::Catalogue;
+use crate::name::InstanceId;
+use crate::nginx;
+use crate::plan::deploy;
+use crate::plan::state::{Container, Memory, Network, Observed};
+use crate::plan::subnet::{Cidr, free_range};
+use crate::plan::wanted::{ContainerWanted, Given, InstanceWanted, LABEL_OWNER, Wanted, wanted};
+use crate::state::{self, secrets};
+
+/// What is wanted and what is there.
+#[derive(Debug)]
+pub struct Situation {
+    /// What is wanted.
+    pub wanted: Wanted,
+    /// What is there.
+    pub observed: Observed,
+    /// The range that our networks get their subnets from.
+    pub range: String,
+    /// Subnets of the instances' own networks.
+    pub subnets: BTreeMap<InstanceId, String>,
+}
+
+impl Situation {
+    /// The container that stands for a service of an instance now.
+    #[must_use]
+    pub fn chosen(&self, instance: &InstanceWanted, container: &ContainerWanted) -> Option<&Container> {
+        deploy::chosen(&self.wanted, &self.observed, &instance.id, container)
+    }
+}
+
+/// Looks at everything.
+///
+/// # Errors
+/// The engine does not answer, the state is damaged, a minion is broken, no private range is free.
+pub async fn observe<E: Engine>(engine: &E, config: &Config, catalogue: &Catalogue, now: DateTime<Utc>) -> Result<Situation> {
+    let layout = &config.layout;
+    let memory = state::load(layout)?;
+    let (containers, networks) = tokio::try_join!(engine.containers(), engine.networks())?;
+    let range = range(config, &memory, &networks)?;
+    let subnets = subnets(config, &memory, &networks, range)?;
+    let wanted = resolve(config, catalogue, &memory, range, &subnets)?;
+    let mut observed = Observed { containers, networks, memory, ..Observed::default() };
+    observed.images = images(engine, &wanted, &observed.memory).await?;
+    observed.absent_folders = wanted
+        .instances
+        .iter()
+        .flat_map(|instance| &instance.folders)
+        .filter(|folder| !folder.path.is_dir())
+        .map(|folder| folder.path.clone())
+        .collect();
+    if layout.authority().exists() {
+        observed.authority = Some(acme::Authority::open(layout, &config.domain, now)?.key_id().to_owned());
+    }
+    for route in wanted.instances.iter().flat_map(|instance| &instance.routes) {
+        if let Some(certificate) = acme::observe(layout, &route.host)? {
+            observed.certificates.insert(route.host.clone(), certificate);
+        }
+    }
+    observed.generation = nginx::Nginx::new(engine, layout, "").current()?;
+    Ok(Situation { wanted, observed, range: range.to_string(), subnets })
+}
+
+fn resolve(config: &Config, catalogue: &Catalogue, memory: &Memory, range: Cidr, subnets: &BTreeMap<InstanceId, String>) -> Result<Wanted> {
+    // The resolver is pure and asks for one value at a time; the first unreadable secret is remembered here.
+    let unreadable = RefCell::new(None);
+    let secret = |id: &InstanceId, name: &str| match secrets::read(&config.layout, id, name) {
+        Ok(value) => value,
+        Err(error) => {
+            unreadable.borrow_mut().get_or_insert(error);
+            None
+        }
+    };
+    let minions = |name: &str| catalogue.get(name).cloned();
+    let edge = edge_subnet(memory, range);
+    let wanted = wanted(config, &Given { secret: &secret, edge_subnet: &edge, subnets, minions: &minions })?;
+    match unreadable.into_inner() {
+        Some(error) => Err(error),
+        None => Ok(wanted),
+    }
+}
+
+fn edge_subnet(memory: &Memory, range: Cidr) -> String {
+    let remembered = memory.network_range.as_deref().and_then(|text| text.parse::<Cidr>().ok());
+    remembered.unwrap_or(range).edge().to_string()
+}
+
+fn range(config: &Config, memory: &Memory, networks: &[Network]) -> Result<Cidr> {
+    if let Some(text) = memory.network_range.as_ref().or(config.network_range.as_ref()) {
+        return text.parse().map_err(Error::usage);
+    }
+    let in_use: Vec<Cidr> = taken(networks, |_| true).chain(host_routes()?).collect();
+    free_range(&in_use)
+        .ok_or_else(|| Error::external("no private network range is free on this host").next("name one in config.yml: networks.range"))
+}
+
+fn subnets(config: &Config, memory: &Memory, networks: &[Network], range: Cidr) -> Result<BTreeMap<InstanceId, String>> {
+    let owner = config.layout.files.display().to_string();
+    let mut taken: Vec<Cidr> =
+        taken(networks, |network| network.labels.get(LABEL_OWNER) != Some(&owner) || network.name != config.edge_network).collect();
+    taken.extend(memory.instances.values().filter_map(|instance| instance.subnet.as_deref()?.parse::<Cidr>().ok()));
+    let mut subnets = BTreeMap::new();
+    for instance in &config.instances {
+        let id = &instance.id;
+        let there = networks.iter().find(|network| network.name == id.to_string() && network.labels.get(LABEL_OWNER) == Some(&owner));
+        let known = there.and_then(|network| network.subnets.first().cloned()).or_else(|| memory.instance(id)?.subnet.clone());
+        let subnet = match known {
+            Some(subnet) => subnet,
+            None => {
+                let piece = range.free_piece(&taken).ok_or_else(|| {
+                    Error::external(format!("the range {range} has no room for another network"))
+                        .next("name a larger range in config.yml: networks.range (a /16 holds about 2,000 instances)")
+                })?;
+                taken.push(piece);
+                piece.to_string()
+            }
+        };
+        subnets.insert(id.clone(), subnet);
+    }
+    Ok(subnets)
+}
+
+fn taken<'a>(networks: &'a [Network], counts: impl Fn(&Network) -> bool + 'a) -> impl Iterator<Item = Cidr> + 'a {
+    networks.iter().filter(move |network| counts(network)).flat_map(|network| &network.subnets).filter_map(|subnet| subnet.parse().ok())
+}
+
+/// Networks that the host can reach: `/proc/net/route`, little-endian hexadecimal.
+fn host_routes() -> Result<Vec<Cidr>> {
+    let path = Path::new("/proc/net/route");
+    let text = String::from_utf8_lossy(&disk::read_if_there(path, 1 << 20)?.unwrap_or_default()).into_owned();
+    let parse = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let address = u32::from_str_radix(fields.get(1)?, 16).ok()?.swap_bytes();
+        let mask = u32::from_str_radix(fields.get(7)?, 16).ok()?.swap_bytes();
+        // The default route leads everywhere and takes nothing.
+        (mask != 0).then(|| Cidr::new(address.into(), u8::try_from(mask.count_ones()).unwrap_or(32)))
+    };
+    Ok(text.lines().skip(1).filter_map(parse).collect())
+}
+
+/// The images that are wanted and here: the locked one where there is a lock, else what the reference stands for now.
+async fn images<E: Engine>(engine: &E, wanted: &Wanted, memory: &Memory) -> Result<BTreeMap<String, crate::plan::state::Image>> {
+    let mut images = BTreeMap::new();
+    let mut asked = BTreeSet::new();
+    for instance in &wanted.instances {
+        for container in &instance.containers {
+            let reference = memory.lock(&instance.id, &container.image).map_or(container.image.as_str(), |lock| lock.id.as_str());
+            if !asked.insert(reference.to_owned()) {
+                continue;
+            }
+            if let Some(image) = engine.image(reference).await? {
+                images.insert(container.image.clone(), image);
+            }
+        }
+    }
+    Ok(images)
+}
