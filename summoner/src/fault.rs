@@ -61,9 +61,7 @@ impl Fault {
         let start = text.floor_char_boundary(self.span.start.min(end));
         // One line is marked even where the node runs over many: the first says where to look.
         let end = text[start..end].find('\n').map_or(end, |at| start + at);
-        let snippet = Snippet::source(text)
-            .path(&self.source.path)
-            .annotation(AnnotationKind::Primary.span(start..end));
+        let snippet = Snippet::source(text).path(&self.source.path).annotation(AnnotationKind::Primary.span(start..end));
         let mut group = level.primary_title(&self.message).element(snippet);
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help));

@@ -18,4 +18,14 @@ pub mod yaml;
 pub mod plan;
 
 // WORLD: every effect, each behind our own words.
+pub mod acme;
+pub mod apply;
+pub mod disk;
 pub mod docker;
+pub mod lock;
+pub mod nginx;
+pub mod observe;
+pub mod state;
+
+// FACES: thin; parse, call, show.
+pub mod cli;

@@ -1,1 +1,60 @@
-fn main() {}
+//! Parses, runs, and turns the result into an exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use summoner::cli::{self, Cli};
+use summoner::error::{Error, Kind};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let shown = error.print();
+            return ExitCode::from(if error.use_stderr() || shown.is_err() { Kind::Usage.exit_code() } else { 0 });
+        }
+    };
+    let filter = tracing_subscriber::EnvFilter::new(cli.log_filter());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // The one place that chooses the cryptography of every TLS connection.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        return show(&Error::internal("two providers of cryptography"));
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return show(&Error::external("cannot start the runtime").cause(error)),
+    };
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = cli::run(cli) => result,
+            () = interrupted() => Err(Error::new(Kind::Interrupted, "interrupted").next("the same command again finishes the work: nothing is lost")),
+        }
+    });
+    // A command that was interrupted may leave a blocking read of the terminal behind.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => show(&error),
+    }
+}
+
+/// Ctrl-C, or a polite request to end.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+fn show(error: &Error) -> ExitCode {
+    // Nobody reads standard error any more: the exit code still tells.
+    let _ = writeln!(std::io::stderr(), "{error}");
+    ExitCode::from(error.kind.exit_code())
+}

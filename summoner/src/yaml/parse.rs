@@ -43,7 +43,8 @@ pub fn parse(limits: Limits, faults: &mut Faults) -> Option<Node> {
         return None;
     }
     let offsets = Offsets::new(text);
-    let mut builder = Builder { parser: Parser::new_from_str(text), offsets: &offsets, limits, anchors: HashMap::new(), cost: Cost::default(), faults };
+    let mut builder =
+        Builder { parser: Parser::new_from_str(text), offsets: &offsets, limits, anchors: HashMap::new(), cost: Cost::default(), faults };
     let node = builder.document();
     node.map_err(|stop| {
         if let Some((span, message)) = stop.0 {

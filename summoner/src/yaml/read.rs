@@ -165,11 +165,14 @@ mod tests {
         assert!(fields.require("name", &mut faults).is_none());
         fields.finish(&mut faults);
         let lines: Vec<_> = faults.finish(Some(())).unwrap_err().iter().map(crate::fault::Fault::line).collect();
-        assert_eq!(lines, [
-            "f.yml:1:1: `name` is missing",
-            "f.yml:1:1: unknown key `prot`",
-            "f.yml:2:8: debug must be true or false, but text stands here",
-            "f.yml:3:7: size must be text, but a list stands here",
-        ]);
+        assert_eq!(
+            lines,
+            [
+                "f.yml:1:1: `name` is missing",
+                "f.yml:1:1: unknown key `prot`",
+                "f.yml:2:8: debug must be true or false, but text stands here",
+                "f.yml:3:7: size must be text, but a list stands here",
+            ]
+        );
     }
 }

@@ -1,0 +1,166 @@
+//! What every command finds out first: which configuration, which catalogue, which engine.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use super::{Globals, progress};
+use crate::apply::World;
+use crate::config::{self, Config, Surroundings, home};
+use crate::disk;
+use crate::docker::engine::Docker;
+use crate::error::{Error, Result};
+use crate::event::Listener;
+use crate::fault::{Source, warning_text};
+use crate::layout;
+use crate::lock::Lock;
+use crate::minion::catalogue::Catalogue;
+
+/// `~/.summoner` is five lines.
+const MAX_HOME_BYTES: u64 = 64 << 10;
+
+/// The surroundings of one command.
+pub struct Context {
+    pub(super) globals: Globals,
+    /// The user's home.
+    home: Option<PathBuf>,
+    home_file: Option<home::HomeFile>,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// A configuration and what it was read with.
+pub struct Loaded {
+    pub(super) config: Config,
+    pub(super) catalogue: Catalogue,
+}
+
+impl Context {
+    /// Reads `~/.summoner`; nothing else is touched.
+    pub fn new(globals: Globals) -> Result<Self> {
+        let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        let mut home_file = None;
+        if let Some(path) = home.as_deref().map(layout::home_file) {
+            if let Some(bytes) = disk::read_if_there(&path, MAX_HOME_BYTES)? {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                home_file = Some(home::parse(&text).map_err(|error| {
+                    Error::new(crate::error::Kind::Config, format!("{} cannot be read", path.display()))
+                        .cause(error)
+                        .next("summoner install --config FILE   writes it anew")
+                })?);
+            }
+        }
+        Ok(Self { globals, home, home_file, now: Utc::now() })
+    }
+
+    /// The configuration file that this command uses.
+    pub fn config_path(&self) -> Result<PathBuf> {
+        let here = std::env::current_dir().map_err(|error| Error::io("find", Path::new("."), &error))?;
+        let path = home::locate(
+            self.globals.config.as_deref(),
+            std::env::var_os("SUMMONER_CONFIG_FILE").as_deref(),
+            self.home_file.as_ref(),
+            &here,
+        );
+        Ok(here.join(path))
+    }
+
+    /// The catalogue: the one in the binary, shadowed by the person's own.
+    pub fn catalogue(&self) -> Result<Catalogue> {
+        let variable = std::env::var_os("MINIONS_DIR").map(PathBuf::from);
+        let own = match (variable, &self.home_file, &self.globals.config) {
+            (Some(folder), _, _) => Some(folder),
+            // A configuration named on the command line brings the minions beside it.
+            (None, _, Some(config)) => config.parent().map(|folder| folder.join("minions")),
+            (None, Some(file), None) => file.minions.clone(),
+            (None, None, None) => None,
+        };
+        Catalogue::open(own.filter(|folder| folder.is_dir()).as_deref())
+    }
+
+    /// Reads and resolves the configuration; warnings go to standard error.
+    pub fn load(&self) -> Result<Loaded> {
+        let path = self.config_path()?;
+        let source = config::read(&path)?;
+        let catalogue = self.catalogue()?;
+        let config = self.resolve(&path, &source, &catalogue)?;
+        Ok(Loaded { config, catalogue })
+    }
+
+    /// Resolves a text that stands, or will stand, at a path.
+    pub fn resolve(&self, path: &Path, source: &std::sync::Arc<Source>, catalogue: &Catalogue) -> Result<Config> {
+        // Without a zone of its own the host counts in UTC.
+        let zone = iana_time_zone::get_timezone().unwrap_or_else(|_| "UTC".to_owned());
+        let surroundings = Surroundings { path, home: self.home.as_deref(), host_timezone: &zone, minions: catalogue };
+        match config::load(source, &surroundings) {
+            Ok((config, warnings)) => {
+                for warning in warnings {
+                    self.note(&warning_text(&warning));
+                }
+                Ok(config)
+            }
+            Err(faults) => {
+                let count = if faults.len() == 1 { "one fault".to_owned() } else { format!("{} faults", faults.len()) };
+                Err(Error::faults(format!("{} has {count}; nothing was touched", path.display()), faults)
+                    .next(format!("mend it, then: summoner config check --config {}", path.display())))
+            }
+        }
+    }
+
+    /// Connects to the engine.
+    pub async fn engine(&self) -> Result<Docker> {
+        Docker::connect().await
+    }
+
+    /// Takes the host's lock for a command that changes something.
+    pub async fn lock(&self, loaded: &Loaded, command: &str) -> Result<Lock> {
+        Lock::take(&loaded.config.layout, command, self.globals.wait, self.now).await
+    }
+
+    /// What applying and planning need.
+    pub fn world<'a>(&self, loaded: &'a Loaded, engine: &'a Docker, listener: &'a dyn Listener) -> World<'a, Docker> {
+        World { engine, config: &loaded.config, catalogue: &loaded.catalogue, listener, now: self.now }
+    }
+
+    /// Tells the story on standard error, as asked for.
+    pub fn listener(&self) -> Box<dyn Listener> {
+        progress::listener(self.globals.progress, self.globals.quiet)
+    }
+
+    /// A line of the story.
+    pub fn note(&self, text: &str) {
+        if !self.globals.quiet {
+            // Nobody reads it any more: the command goes on.
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// Asks before something is destroyed. Without a terminal the flag must say yes.
+    pub fn confirm(&self, question: &str) -> Result<bool> {
+        if self.globals.yes {
+            return Ok(true);
+        }
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Err(Error::usage(format!("{question} Nobody can answer here")).next("add --yes to say yes"));
+        }
+        let answer = dialoguer::Confirm::new().with_prompt(question).default(false).interact();
+        answer.map_err(|error| Error::external("cannot ask on this terminal").cause(error).next("add --yes to say yes"))
+    }
+
+    /// Writes `~/.summoner`, so that every later command finds this configuration.
+    pub fn remember(&self, config: &Config) -> Result<()> {
+        let Some(home) = &self.home else { return Ok(()) };
+        let folder = config.path.parent().map(Path::to_owned).unwrap_or_default();
+        let file = home::HomeFile {
+            home: Some(folder.clone()),
+            minions: Some(folder.join("minions")),
+            files: Some(config.layout.files.clone()),
+            databases: Some(config.layout.databases.clone()),
+            config: Some(config.path.clone()),
+        };
+        if self.home_file.as_ref() == Some(&file) {
+            return Ok(());
+        }
+        disk::write_atomic(&layout::home_file(home), home::render(&file).as_bytes(), 0o644)
+    }
+}

@@ -1,0 +1,89 @@
+//! `summoner install`
+
+use super::context::{Context, Loaded};
+use super::{plan, show};
+use crate::apply::{self, Outcome};
+use crate::error::{Error, Kind, Result};
+use crate::plan::deploy::Scope;
+use crate::state::secrets;
+
+/// Make the server what config.yml says
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
+    let loaded = context.load()?;
+    if args.dry_run {
+        return plan::print(context, &loaded, &Scope::default(), false).await;
+    }
+    apply(context, &loaded, &Scope::default(), "install").await
+}
+
+/// Applies a scope under the lock and says what a person needs next.
+pub(super) async fn apply(context: &Context, loaded: &Loaded, scope: &Scope, command: &str) -> Result<u8> {
+    let engine = context.engine().await?;
+    let _lock = context.lock(loaded, command).await?;
+    let outcome = {
+        let listener = context.listener();
+        apply::run(&context.world(loaded, &engine, &*listener), scope).await?
+    };
+    context.remember(&loaded.config)?;
+    finish(context, loaded, outcome)
+}
+
+fn finish(context: &Context, loaded: &Loaded, mut outcome: Outcome) -> Result<u8> {
+    let (done, failed) = (outcome.ready.len(), outcome.failed.len());
+    if let Some((_, first)) = outcome.failed.pop() {
+        for (_, error) in &outcome.failed {
+            context.note(&format!("{error}\n"));
+        }
+        let kind = if done > 0 { Kind::Partial } else { Kind::External };
+        let message = if failed > 1 {
+            format!("{failed} instances could not be installed; the last: {}", first.message)
+        } else {
+            first.message.clone()
+        };
+        return Err(Error { kind, message, ..first });
+    }
+    if outcome.unchanged {
+        context.note(&format!(
+            "nothing to do: {} as config.yml says",
+            if done == 1 { "1 instance is".to_owned() } else { format!("{done} instances are") }
+        ));
+        return Ok(0);
+    }
+    show::text(&summary(loaded)?)?;
+    Ok(0)
+}
+
+/// What a person needs next.
+fn summary(loaded: &Loaded) -> Result<String> {
+    let config = &loaded.config;
+    let mut rows = Vec::new();
+    for instance in &config.instances {
+        let minion = loaded.catalogue.get(&instance.minion)?;
+        let Some(host) = &instance.host else { continue };
+        let url = super::open::url(config, host, "");
+        let known = minion
+            .administrator
+            .as_ref()
+            .is_some_and(|administrator| secrets::path(&config.layout, &instance.id, &administrator.password).exists());
+        let sign_in = if known { format!("summoner credentials {}", instance.id) } else { String::new() };
+        rows.push(vec![instance.id.to_string(), url, sign_in]);
+    }
+    let mut text = String::from("\n");
+    if !rows.is_empty() {
+        text += &show::table(&["INSTANCE", "URL", "SIGN IN"], &rows);
+        text += "\n";
+    }
+    let authority = config.layout.authority();
+    text += &format!("data       {}\n", config.layout.files.display());
+    text += &format!("databases  {}\n", config.layout.databases.display());
+    text += &format!("trust      {}   (certificates of this installation; wiki/proxy.md)\n", authority.display());
+    text += "next       summoner status · summoner invoke MINION · summoner stop SELECTOR\n";
+    Ok(text)
+}
