@@ -67,7 +67,7 @@ init_data() {
     note "GENERATED ROOT PASSWORD: $MYSQL_ROOT_PASSWORD"
   fi
   note "Initializing database files"
-  "$@" --initialize-insecure
+  "$@" --initialize-insecure 2>&1
   socket=/var/run/mysqld/init.sock
   # No TCP until the users exist: a probe over 127.0.0.1 must not see the half-made server.
   "$@" --skip-networking --mysqlx=OFF --socket="$socket" &
@@ -91,15 +91,16 @@ for arg in "$@"; do
   case $arg in -\? | --help | --print-defaults | -V | --version) exec "$@" ;; esac
 done
 if [ "$1" = mysqld ]; then
-  if [ "$(id -u)" = 0 ]; then
-    find /var/lib/mysql /var/run/mysqld \! -user mysql -exec chown mysql: '{}' +
-    exec gosu mysql "$BASH_SOURCE" "$@"
-  fi
+  # As root, before the user changes: secret files may be root's alone.
   file_env MYSQL_ROOT_PASSWORD
   file_env MYSQL_ROOT_HOST %
   file_env MYSQL_DATABASE
   file_env MYSQL_USER
   file_env MYSQL_PASSWORD
+  if [ "$(id -u)" = 0 ]; then
+    find /var/lib/mysql /var/run/mysqld \! -user mysql -exec chown mysql: '{}' +
+    exec gosu mysql "$BASH_SOURCE" "$@"
+  fi
   if [ ! -d /var/lib/mysql/mysql ]; then init_data "$@"; fi
 fi
 exec "$@"
