@@ -184,7 +184,8 @@ fn the_real_compose_understands_the_same() {
             }
             (Err(_), Some(_)) => continue,
             (Err(error), None) => {
-                wrong.push(format!("{name}: the real one refuses it: {}", error.trim()));
+                let we = if load(path).is_ok() { "we read it" } else { "so do we" };
+                wrong.push(format!("{name}: the real one refuses it, {we}: {}", error.trim()));
                 continue;
             }
             (Ok(theirs), None) => theirs::comparable(theirs),

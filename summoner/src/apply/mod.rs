@@ -29,7 +29,7 @@ use crate::name::InstanceId;
 use crate::observe::{Situation, observe};
 use crate::plan::deploy::{Scope, deploy};
 use crate::plan::route::ProxySettings;
-use crate::plan::state::Memory;
+use crate::plan::state::{InstanceMemory, Memory};
 use crate::plan::wanted::InstanceWanted;
 use crate::plan::{Action, Plan};
 use crate::state;
@@ -132,18 +132,21 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
     routes.open(&[]).await?;
     let mut memory = situation.observed.memory.clone();
     for instance in proxy {
-        let administrator_at = bring_up(world, &situation, &plan, instance).await.result?;
-        remember(world, &mut memory, instance, administrator_at)?;
+        bring_up(world, &situation, &plan, instance).await.result?;
+        remember(world, &mut memory, instance, |known| known.installed_at = known.installed_at.or(Some(world.now)))?;
     }
     let mut coming = stream::iter(others).map(|instance| bring_up(world, &situation, &plan, instance)).buffer_unordered(TOGETHER);
     while let Some(up) = coming.next().await {
         let finished = match up.result {
             Ok(made_at) => {
-                remember(world, &mut memory, up.instance, made_at)?;
+                remember(world, &mut memory, up.instance, |known| known.administrator_at = known.administrator_at.or(made_at))?;
                 routes.finish(up.instance).await
             }
             Err(error) => Err(error),
         };
+        if finished.is_ok() {
+            remember(world, &mut memory, up.instance, |known| known.installed_at = known.installed_at.or(Some(world.now)))?;
+        }
         report(world, &mut outcome, up.instance, up.since, finished);
     }
     routes.close().await?;
@@ -152,17 +155,16 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
     Ok(outcome)
 }
 
-/// An instance came up: from now on its images are locked, and its administrator is not made again.
+/// Writes a new fact about an instance; a fact that is known already is not written again.
 fn remember<E: Engine>(
     world: &World<'_, E>,
     memory: &mut Memory,
     instance: &InstanceWanted,
-    administrator_at: Option<DateTime<Utc>>,
+    fact: impl FnOnce(&mut InstanceMemory),
 ) -> Result<()> {
     let known = memory.instances.entry(instance.id.clone()).or_default();
     let before = known.clone();
-    known.installed_at.get_or_insert(world.now);
-    known.administrator_at = known.administrator_at.or(administrator_at);
+    fact(known);
     if *known == before {
         return Ok(());
     }

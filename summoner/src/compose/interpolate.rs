@@ -158,30 +158,22 @@ fn name_length(text: &str) -> usize {
     text.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(text.len())
 }
 
-/// Where the brace that is already open closes; only `${` opens another.
+/// Where the brace that is already open closes. As in Compose every brace within counts, so that JSON can be a default;
+/// where they do not balance it is the last one of the line.
 fn closing(text: &str) -> Option<usize> {
-    let mut open = 1;
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            // An escaped dollar sign opens nothing.
-            b'$' if bytes.get(at + 1) == Some(&b'$') => at += 1,
-            b'$' if bytes.get(at + 1) == Some(&b'{') => {
-                open += 1;
-                at += 1;
-            }
-            b'}' => {
-                open -= 1;
-                if open == 0 {
-                    return Some(at);
-                }
-            }
+    // A text of many braces that never balance would be read over and over.
+    const SEARCHED: usize = 16 << 10;
+    let mut open = 1_usize;
+    for (at, byte) in text.bytes().enumerate().take(SEARCHED) {
+        match byte {
+            b'{' => open += 1,
+            b'}' if open == 1 => return Some(at),
+            b'}' => open -= 1,
             _ => {}
         }
-        at += 1;
     }
-    None
+    let searched = &text[..text.floor_char_boundary(SEARCHED)];
+    searched.lines().next().and_then(|line| line.rfind('}'))
 }
 
 fn shown(text: &str) -> String {
@@ -221,7 +213,10 @@ mod tests {
             ("${NO:-${ALSO:-${V}}}", "value"),
             ("${V:+[${V}]}", "[value]"),
             ("$$V $${V} $$$V", "$V ${V} $value"),
-            ("${NO:-{}}", "{}"),
+            ("${NO:-{}}|${V:-{}}", "{}|value"),
+            ("${NO:-{\"a\":{\"b\":\"${V}\"}}}", "{\"a\":{\"b\":\"value\"}}"),
+            ("${NO:-{}", "{"),
+            ("${NO:-{${V}}x", "{valuex"),
             ("${NO:-a$$b}", "a$b"),
             ("${NO:-$${x}}", "${x}"),
             ("${NO:-a:-b}", "a:-b"),

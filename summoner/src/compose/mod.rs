@@ -50,7 +50,7 @@ pub struct Input<'a> {
     pub folder: &'a Path,
     /// The project's name; None takes `COMPOSE_PROJECT_NAME`, the file's `name:`, or the folder's.
     pub project: Option<&'a str>,
-    /// Values for interpolation. What `.env` says is among them when the caller wants it ([`dotenv`]).
+    /// Values for interpolation. What `.env` says is among them when the caller wants it ([`dotenv()`]).
     pub variables: &'a BTreeMap<String, String>,
     /// Active profiles; `*` activates all.
     pub profiles: &'a [String],

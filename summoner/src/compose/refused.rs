@@ -1,6 +1,6 @@
 //! Keys that the Compose specification knows and Summoner refuses, each with its reason. wiki/compose.md shows them.
 //!
-//! [`ALL`] is what the wiki is tested against. A key in no table is unknown and refused as such; to implement one, remove it here and read it.
+//! `ALL` is what the wiki is tested against. A key in no table is unknown and refused as such; to implement one, remove it here and read it.
 
 /// Keys by name with the reason, which is the help of the fault.
 pub(super) type Table = &'static [(&'static str, &'static str)];

@@ -110,7 +110,7 @@ pub(super) fn words(text: &str) -> Result<Vec<String>, WordsError> {
             }
             (c, Some(open)) if c == open => quote = None,
             (' ' | '\t' | '\r' | '\n', None) => all.extend(word.take()),
-            (';' | '&' | '|' | '<' | '>' | '(' | ')', None) => return Err(WordsError::Shell(c)),
+            (';' | '&' | '|' | '<' | '>' | '(' | ')' | '`', None) => return Err(WordsError::Shell(c)),
             (c, _) => word.get_or_insert_default().push(c),
         }
     }

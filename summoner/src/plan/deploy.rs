@@ -151,6 +151,9 @@ impl Planner<'_> {
         if creates && !made {
             self.step(Action::CreateAdministrator, Some(&instance.id), &instance.id.to_string(), "nobody can sign in yet");
         }
+        if self.observed.memory.instance(&instance.id).is_none_or(|memory| memory.installed_at.is_none()) {
+            self.step(Action::Verify, Some(&instance.id), &instance.id.to_string(), "it has not proven yet that it works");
+        }
     }
 
     /// A named volume is there as soon as a container uses it; creating it again is harmless.

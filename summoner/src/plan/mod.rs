@@ -50,6 +50,8 @@ pub enum Action {
     CreateAdministrator,
     /// Opens, changes or closes routes.
     Route,
+    /// Proves through the proxy that an instance works.
+    Verify,
     /// Removes a network.
     RemoveNetwork,
 }
@@ -80,6 +82,7 @@ impl Action {
             Self::StartContainer => "start container",
             Self::CreateAdministrator => "create administrator",
             Self::Route => "route",
+            Self::Verify => "verify",
             Self::RemoveNetwork => "remove network",
         }
     }
