@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::acme;
 use crate::config::Config;
@@ -17,7 +18,7 @@ use crate::minion::catalogue::Catalogue;
 use crate::name::InstanceId;
 use crate::nginx;
 use crate::plan::deploy;
-use crate::plan::state::{Container, Memory, Network, Observed};
+use crate::plan::state::{Container, Image, Memory, Network, Observed};
 use crate::plan::subnet::{Cidr, free_range};
 use crate::plan::wanted::{ContainerWanted, Given, InstanceWanted, LABEL_OWNER, Wanted, wanted};
 use crate::state::{self, secrets};
@@ -29,8 +30,6 @@ pub struct Situation {
     pub wanted: Wanted,
     /// What is there.
     pub observed: Observed,
-    /// The range that our networks get their subnets from.
-    pub range: String,
     /// Subnets of the instances' own networks.
     pub subnets: BTreeMap<InstanceId, String>,
 }
@@ -53,8 +52,8 @@ pub async fn observe<E: Engine>(engine: &E, config: &Config, catalogue: &Catalog
     let (containers, networks) = tokio::try_join!(engine.containers(), engine.networks())?;
     let range = range(config, &memory, &networks)?;
     let subnets = subnets(config, &memory, &networks, range)?;
-    let wanted = resolve(config, catalogue, &memory, range, &subnets)?;
-    let mut observed = Observed { containers, networks, memory, ..Observed::default() };
+    let wanted = resolve(config, catalogue, range, &subnets)?;
+    let mut observed = Observed { containers, networks, memory, range: range.to_string(), ..Observed::default() };
     observed.images = images(engine, &wanted, &observed.memory).await?;
     observed.absent_folders = wanted
         .instances
@@ -72,10 +71,10 @@ pub async fn observe<E: Engine>(engine: &E, config: &Config, catalogue: &Catalog
         }
     }
     observed.generation = nginx::Nginx::new(engine, layout, "").current()?;
-    Ok(Situation { wanted, observed, range: range.to_string(), subnets })
+    Ok(Situation { wanted, observed, subnets })
 }
 
-fn resolve(config: &Config, catalogue: &Catalogue, memory: &Memory, range: Cidr, subnets: &BTreeMap<InstanceId, String>) -> Result<Wanted> {
+fn resolve(config: &Config, catalogue: &Catalogue, range: Cidr, subnets: &BTreeMap<InstanceId, String>) -> Result<Wanted> {
     // The resolver is pure and asks for one value at a time; the first unreadable secret is remembered here.
     let unreadable = RefCell::new(None);
     let secret = |id: &InstanceId, name: &str| match secrets::read(&config.layout, id, name) {
@@ -86,7 +85,7 @@ fn resolve(config: &Config, catalogue: &Catalogue, memory: &Memory, range: Cidr,
         }
     };
     let minions = |name: &str| catalogue.get(name).cloned();
-    let edge = edge_subnet(memory, range);
+    let edge = range.edge().to_string();
     let wanted = wanted(config, &Given { secret: &secret, edge_subnet: &edge, subnets, minions: &minions })?;
     match unreadable.into_inner() {
         Some(error) => Err(error),
@@ -94,13 +93,18 @@ fn resolve(config: &Config, catalogue: &Catalogue, memory: &Memory, range: Cidr,
     }
 }
 
-fn edge_subnet(memory: &Memory, range: Cidr) -> String {
-    let remembered = memory.network_range.as_deref().and_then(|text| text.parse::<Cidr>().ok());
-    remembered.unwrap_or(range).edge().to_string()
-}
-
+/// The range of our networks: the remembered one, unless somebody took it before we had a network in it.
 fn range(config: &Config, memory: &Memory, networks: &[Network]) -> Result<Cidr> {
-    if let Some(text) = memory.network_range.as_ref().or(config.network_range.as_ref()) {
+    let owner = config.layout.files.display().to_string();
+    let ours = |network: &Network| network.labels.get(LABEL_OWNER) == Some(&owner);
+    let remembered = memory.network_range.as_deref().map(str::parse::<Cidr>).transpose().map_err(Error::usage)?;
+    if let Some(range) = remembered {
+        let free = !taken(networks, |network| !ours(network)).any(|other| other.overlaps(range));
+        if free || networks.iter().any(ours) {
+            return Ok(range);
+        }
+    }
+    if let Some(text) = &config.network_range {
         return text.parse().map_err(Error::usage);
     }
     let in_use: Vec<Cidr> = taken(networks, |_| true).chain(host_routes()?).collect();
@@ -117,7 +121,9 @@ fn subnets(config: &Config, memory: &Memory, networks: &[Network], range: Cidr) 
     for instance in &config.instances {
         let id = &instance.id;
         let there = networks.iter().find(|network| network.name == id.to_string() && network.labels.get(LABEL_OWNER) == Some(&owner));
-        let known = there.and_then(|network| network.subnets.first().cloned()).or_else(|| memory.instance(id)?.subnet.clone());
+        let within = |subnet: &String| subnet.parse::<Cidr>().is_ok_and(|subnet| subnet.overlaps(range));
+        let remembered = || memory.instance(id)?.subnet.clone().filter(within);
+        let known = there.and_then(|network| network.subnets.first().cloned()).or_else(remembered);
         let subnet = match known {
             Some(subnet) => subnet,
             None => {
@@ -152,20 +158,20 @@ fn host_routes() -> Result<Vec<Cidr>> {
     Ok(text.lines().skip(1).filter_map(parse).collect())
 }
 
+/// How many questions are asked of the engine at once.
+const AT_ONCE: usize = 8;
+
 /// The images that are wanted and here: the locked one where there is a lock, else what the reference stands for now.
-async fn images<E: Engine>(engine: &E, wanted: &Wanted, memory: &Memory) -> Result<BTreeMap<String, crate::plan::state::Image>> {
-    let mut images = BTreeMap::new();
+async fn images<E: Engine>(engine: &E, wanted: &Wanted, memory: &Memory) -> Result<BTreeMap<String, Image>> {
     let mut asked = BTreeSet::new();
     for instance in &wanted.instances {
         for container in &instance.containers {
-            let reference = memory.lock(&instance.id, &container.image).map_or(container.image.as_str(), |lock| lock.id.as_str());
-            if !asked.insert(reference.to_owned()) {
-                continue;
-            }
-            if let Some(image) = engine.image(reference).await? {
-                images.insert(container.image.clone(), image);
-            }
+            let locked = memory.lock(&instance.id, &container.image).map_or(container.image.as_str(), |lock| lock.id.as_str());
+            asked.insert((locked, container.image.as_str()));
         }
     }
-    Ok(images)
+    let questions =
+        asked.into_iter().map(|(locked, reference)| async move { Ok::<_, Error>((reference.to_owned(), engine.image(locked).await?)) });
+    let answers: Vec<(String, Option<Image>)> = stream::iter(questions).buffered(AT_ONCE).try_collect().await?;
+    Ok(answers.into_iter().filter_map(|(reference, image)| Some((reference, image?))).collect())
 }

@@ -58,9 +58,9 @@ fn folder(instance: &InstanceWanted, path: &str) -> Result<()> {
 
 fn remember_networks<E: Engine>(world: &World<'_, E>, situation: &Situation) -> Result<()> {
     let mut memory = situation.observed.memory.clone();
-    memory.network_range.get_or_insert_with(|| situation.range.clone());
+    memory.network_range = Some(situation.observed.range.clone());
     for (id, subnet) in &situation.subnets {
-        memory.instances.entry(id.clone()).or_default().subnet.get_or_insert_with(|| subnet.clone());
+        memory.instances.entry(id.clone()).or_default().subnet = Some(subnet.clone());
     }
     if memory == situation.observed.memory {
         return Ok(());

@@ -1,6 +1,6 @@
 //! What every command finds out first: which configuration, which catalogue, which engine.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -133,18 +133,6 @@ impl Context {
             // Nobody reads it any more: the command goes on.
             let _ = writeln!(std::io::stderr(), "{text}");
         }
-    }
-
-    /// Asks before something is destroyed. Without a terminal the flag must say yes.
-    pub fn confirm(&self, question: &str) -> Result<bool> {
-        if self.globals.yes {
-            return Ok(true);
-        }
-        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-            return Err(Error::usage(format!("{question} Nobody can answer here")).next("add --yes to say yes"));
-        }
-        let answer = dialoguer::Confirm::new().with_prompt(question).default(false).interact();
-        answer.map_err(|error| Error::external("cannot ask on this terminal").cause(error).next("add --yes to say yes"))
     }
 
     /// Writes `~/.summoner`, so that every later command finds this configuration.

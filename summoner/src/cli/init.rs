@@ -43,11 +43,11 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let names: Vec<String> = catalogue.names().map(str::to_owned).collect();
     let domain = match &args.domain {
         Some(domain) => domain.clone(),
-        None => ask("Domain", "--domain", "team.localhost")?.parse().map_err(|error| Error::usage(format!("{error}")))?,
+        None => ask(context, "Domain", "--domain", "team.localhost")?.parse().map_err(|error| Error::usage(format!("{error}")))?,
     };
     let email = match &args.email {
         Some(email) => email.clone(),
-        None => ask("E-mail", "--email", &format!("admin@{domain}"))?,
+        None => ask(context, "E-mail", "--email", &format!("admin@{domain}"))?,
     };
     let suggested = preset.as_ref().map_or_else(|| vec!["ghost".to_owned()], |preset| preset.available(&names));
     let apps = if !args.apps.is_empty() {
@@ -55,7 +55,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     } else if preset.is_some() {
         suggested
     } else {
-        ask("Applications", "--apps or --preset", &suggested.join(" "))?
+        ask(context, "Applications", "--apps or --preset", &suggested.join(" "))?
             .split([' ', ','])
             .filter(|app| !app.is_empty())
             .map(str::to_owned)
@@ -87,9 +87,13 @@ fn preset(name: &str) -> Result<Preset> {
     })
 }
 
-fn ask(question: &str, flag: &str, default: &str) -> Result<String> {
+fn ask(context: &Context, question: &str, flag: &str, default: &str) -> Result<String> {
+    if context.globals.yes {
+        return Ok(default.to_owned());
+    }
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(Error::usage(format!("{question} is missing, and nobody can answer here")).next(format!("give it with {flag}")));
+        return Err(Error::usage(format!("{question} is missing, and nobody can answer here"))
+            .next(format!("give it with {flag}, or take `{default}` with --yes")));
     }
     let input = dialoguer::Input::<String>::new().with_prompt(question).default(default.to_owned());
     input.interact_text().map_err(|error| Error::external("cannot ask on this terminal").cause(error))

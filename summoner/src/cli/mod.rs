@@ -61,7 +61,7 @@ pub struct Globals {
     /// Wait for another command to end instead of failing
     #[arg(long, global = true)]
     wait: bool,
-    /// Answer every question with yes
+    /// Answer every question with what it suggests
     #[arg(short, long, global = true)]
     yes: bool,
 }

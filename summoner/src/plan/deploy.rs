@@ -34,8 +34,12 @@ impl Scope {
 pub fn deploy(wanted: &Wanted, observed: &Observed, scope: &Scope, settings: &ProxySettings, now: DateTime<Utc>) -> Plan {
     let mut planner = Planner { wanted, observed, plan: Plan::default() };
     let instances: Vec<&InstanceWanted> = wanted.instances.iter().filter(|instance| scope.holds(instance)).collect();
-    if observed.memory.network_range.is_none() {
-        planner.step(Action::ChooseNetworkRange, None, &wanted.edge.subnet, "first install on this host");
+    match observed.memory.network_range.as_ref() {
+        Some(remembered) if *remembered == observed.range => {}
+        Some(remembered) => {
+            planner.step(Action::ChooseNetworkRange, None, &observed.range, &format!("somebody else uses {remembered} now"))
+        }
+        None => planner.step(Action::ChooseNetworkRange, None, &observed.range, "first install on this host"),
     }
     for instance in &instances {
         planner.preparations(instance, now);

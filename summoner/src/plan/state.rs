@@ -143,6 +143,8 @@ pub struct Observed {
     pub networks: Vec<Network>,
     /// Images that are wanted and on this host, by reference.
     pub images: BTreeMap<String, Image>,
+    /// The range that our networks get their subnets from.
+    pub range: String,
     /// What we remember.
     pub memory: Memory,
     /// Folders that are wanted and absent.
