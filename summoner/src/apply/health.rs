@@ -15,7 +15,7 @@ use crate::plan::wanted::ContainerWanted;
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(150);
 /// The least time that a container gets.
-const LEAST: Duration = Duration::from_secs(90);
+const LEAST: Duration = Duration::from_secs(60);
 /// The most: GitLab's first start takes eight minutes on a good machine.
 const MOST: Duration = Duration::from_secs(3600);
 /// A container without a check must run this long before it counts as running.

@@ -77,11 +77,17 @@ impl Bed {
         let mut words: Vec<&str> = self.before.iter().map(String::as_str).collect();
         words.push(program);
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]).args(arguments).current_dir(self.path()).env("HOME", self.path()).stdin(Stdio::null());
+        command
+            .args(&words[1..])
+            .arg("--config")
+            .arg(self.path().join("config.yml"))
+            .args(arguments)
+            .current_dir(self.path())
+            .env("HOME", self.path())
+            .stdin(Stdio::null());
         for name in ["SUMMONER_CONFIG_FILE", "SUMMONER_CRASH_AT", "MINIONS_DIR"] {
             command.env_remove(name);
         }
-        command.arg("--config").arg(self.path().join("config.yml"));
         command.envs(self.environment.iter().cloned());
         command
     }

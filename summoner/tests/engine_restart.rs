@@ -1,0 +1,170 @@
+//! A Docker Engine of the test's own, in a network of its own, so that it can be restarted, killed and "rebooted"
+//! without disturbing anybody: what it ran runs again, and planning gives an empty plan.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Bed, PAIR_COMPOSE, PAIR_MINION};
+
+/// How long an engine may take to come up.
+const START: Duration = Duration::from_secs(60);
+
+/// `dockerd` in a network namespace.
+struct OwnEngine {
+    namespace: String,
+    folder: PathBuf,
+    child: Option<Child>,
+}
+
+impl OwnEngine {
+    fn start(bed: &Bed) -> Self {
+        let namespace = format!("summoner-test-{}", std::process::id());
+        run("ip", &["netns", "add", &namespace]);
+        run("ip", &["-n", &namespace, "link", "set", "lo", "up"]);
+        let mut engine = Self { namespace, folder: bed.path().join("engine"), child: None };
+        std::fs::create_dir_all(&engine.folder).unwrap();
+        engine.up();
+        engine
+    }
+
+    /// For `nsenter`; `ip netns exec` would hide the cgroups behind a new `/sys`.
+    fn network(&self) -> String {
+        format!("--net=/run/netns/{}", self.namespace)
+    }
+
+    fn socket(&self) -> String {
+        format!("unix://{}/docker.sock", self.folder.display())
+    }
+
+    fn up(&mut self) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log")).unwrap();
+        let at = |name: &str| self.folder.join(name).display().to_string();
+        let child = Command::new("nsenter")
+            .args([&self.network(), "dockerd", "--host", &self.socket()])
+            .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
+            .stdout(Stdio::from(log.try_clone().unwrap()))
+            .stderr(Stdio::from(log))
+            .spawn()
+            .expect("dockerd starts");
+        self.child = Some(child);
+        let since = Instant::now();
+        while !Command::new("docker").args(["-H", &self.socket(), "version"]).output().unwrap().status.success() {
+            let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            assert!(since.elapsed() < START, "dockerd does not come up:\n{}", log.lines().rev().take(15).collect::<Vec<_>>().join("\n"));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Ends it politely: it stops its containers first.
+    fn down(&mut self) {
+        self.end("TERM");
+    }
+
+    /// As a power cut does: the engine and everything that it runs are gone at once.
+    fn power_cut(&mut self) {
+        for id in self.processes() {
+            run_quietly("kill", &["-KILL", &id]);
+        }
+        self.end("KILL");
+        std::fs::remove_file(self.folder.join("pid")).ok();
+    }
+
+    /// All processes of the engine: itself, containerd, shims, and what runs in containers.
+    fn processes(&self) -> Vec<String> {
+        let listed = Command::new("ip").args(["netns", "pids", &self.namespace]).output().unwrap();
+        let mut ids: Vec<String> = String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect();
+        let folder = self.folder.display().to_string();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            if String::from_utf8_lossy(&line).contains(&folder) {
+                ids.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        let containers = Command::new("docker").args(["-H", &self.socket(), "ps", "-q"]).output().unwrap();
+        for id in String::from_utf8_lossy(&containers.stdout).lines() {
+            let pid = Command::new("docker").args(["-H", &self.socket(), "inspect", "-f", "{{.State.Pid}}", id]).output().unwrap();
+            ids.push(String::from_utf8_lossy(&pid.stdout).trim().to_owned());
+        }
+        let own = std::process::id().to_string();
+        ids.retain(|id| !id.is_empty() && *id != own && *id != "0");
+        ids
+    }
+
+    fn end(&mut self, signal: &str) {
+        if let Some(mut child) = self.child.take() {
+            run_quietly("kill", &[&format!("-{signal}"), &child.id().to_string()]);
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for OwnEngine {
+    fn drop(&mut self) {
+        self.down();
+        for id in self.processes() {
+            run_quietly("kill", &["-KILL", &id]);
+        }
+        run_quietly("sh", &["-c", &format!("grep -o '{}[^ ]*' /proc/mounts | sort -r | xargs -r -n1 umount -l", self.folder.display())]);
+        run_quietly("ip", &["netns", "del", &self.namespace]);
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// For what may be gone already.
+fn run_quietly(program: &str, arguments: &[&str]) {
+    let _ = Command::new(program).args(arguments).output();
+}
+
+fn wait_until_it_answers(bed: &Bed, after: &str) {
+    let since = Instant::now();
+    loop {
+        let (status, page) = bed.get("pair", "/");
+        if status == 403 {
+            return;
+        }
+        assert!(since.elapsed() < START, "{after}: {status} {page}");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+#[test]
+fn after_a_restart_of_docker_and_a_power_cut_everything_runs_and_nothing_is_to_do() {
+    let mut bed = Bed::new("reboot");
+    bed.minion("pair", PAIR_MINION, PAIR_COMPOSE).config("  pair:\n");
+    let mut engine = OwnEngine::start(&bed);
+    bed.environment = vec![("DOCKER_HOST".into(), engine.socket())];
+    bed.before = vec!["nsenter".into(), engine.network()];
+    run("sh", &["-c", &format!("docker save nginx:1.30.6 | docker -H {} load -q", engine.socket())]);
+    bed.ok(&["install"]);
+    bed.assert_nothing_to_do("the install");
+    let (secrets, containers) = (bed.secrets(), bed.containers());
+
+    engine.down();
+    bed.run(&["plan"]).assert_says(&["there is no Docker Engine here, or it does not run"]);
+    engine.up();
+    wait_until_it_answers(&bed, "a restart of Docker");
+    bed.assert_nothing_to_do("a restart of Docker");
+
+    engine.power_cut();
+    engine.up();
+    wait_until_it_answers(&bed, "a power cut");
+    bed.assert_nothing_to_do("a power cut");
+
+    // A crash of the installer and a power cut in one night.
+    bed.minion("pair", PAIR_MINION, &PAIR_COMPOSE.replace("MARK: \"one\"", "MARK: \"two\""));
+    bed.command(&["install"]).env("SUMMONER_CRASH_AT", "4").output().unwrap();
+    engine.power_cut();
+    engine.up();
+    bed.ok(&["install"]);
+    bed.assert_nothing_to_do("a crash and a power cut");
+    assert_eq!((bed.secrets(), bed.containers()), (secrets, containers));
+    drop(engine);
+    bed.environment.clear();
+}
