@@ -22,6 +22,7 @@ pub mod acme;
 pub mod apply;
 pub mod disk;
 pub mod docker;
+pub mod doctor;
 pub mod lock;
 pub mod nginx;
 pub mod observe;
