@@ -69,7 +69,15 @@ impl OwnEngine {
             run_quietly("kill", &["-KILL", &id]);
         }
         self.end("KILL");
+        // What lies in memory does not outlive a power cut: `/run` and mounts.
+        self.unmount();
+        std::fs::remove_dir_all(self.folder.join("exec")).ok();
         std::fs::remove_file(self.folder.join("pid")).ok();
+    }
+
+    fn unmount(&self) {
+        let line = format!("grep -o '{}[^ ]*' /proc/mounts | sort -r | xargs -r -n1 umount -l", self.folder.display());
+        run_quietly("sh", &["-c", &line]);
     }
 
     /// All processes of the engine: itself, containerd, shims, and what runs in containers.
@@ -107,7 +115,7 @@ impl Drop for OwnEngine {
         for id in self.processes() {
             run_quietly("kill", &["-KILL", &id]);
         }
-        run_quietly("sh", &["-c", &format!("grep -o '{}[^ ]*' /proc/mounts | sort -r | xargs -r -n1 umount -l", self.folder.display())]);
+        self.unmount();
         run_quietly("ip", &["netns", "del", &self.namespace]);
     }
 }

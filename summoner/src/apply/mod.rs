@@ -21,6 +21,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::config::Config;
 use crate::docker::Engine;
+use crate::doctor;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Listener};
 use crate::layout::Layout;
@@ -109,6 +110,7 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
     }
     let (mut situation, mut plan) = world.plan(scope).await?;
     refuse_obstacles(&plan)?;
+    refuse_taken_ports(world, &situation, &plan)?;
     if plan.steps.iter().any(|step| step.action.is_preparation()) {
         prepare::all(world, &situation, &plan)?;
         (situation, plan) = world.plan(scope).await?;
@@ -247,6 +249,16 @@ fn refuse_obstacles(plan: &Plan) -> Result<()> {
         error = error.next(format!("{}: {} ({})", more.instance, more.message, more.hint));
     }
     Err(error)
+}
+
+/// A port that somebody else holds is told before anything is made; a proxy that runs holds its own.
+fn refuse_taken_ports<E: Engine>(world: &World<'_, E>, situation: &Situation, plan: &Plan) -> Result<()> {
+    let proxy = situation.wanted.instances.iter().find(|instance| instance.proxy);
+    let starts = |step: &&crate::plan::Step| {
+        matches!(step.action, Action::CreateContainer | Action::RecreateContainer | Action::StartContainer)
+            && step.instance.as_ref() == proxy.map(|proxy| &proxy.id)
+    };
+    if plan.steps.iter().any(|step| starts(&step)) { doctor::refuse_taken(world.config, &situation.observed.containers) } else { Ok(()) }
 }
 
 /// A preparation that is wanted again right after it was done would be done for ever.

@@ -11,8 +11,8 @@ use bollard::models::{
     VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
 
@@ -257,14 +257,6 @@ impl Engine for Docker {
         let options =
             grace.map(|grace| StopContainerOptionsBuilder::default().t(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX)).build());
         absent_is_fine(self.patient.stop_container(container, options).await, &format!("stop the container {container}"))
-    }
-
-    async fn signal(&self, container: &str, signal: &str) -> Result<()> {
-        let options = KillContainerOptionsBuilder::default().signal(signal).build();
-        self.client
-            .kill_container(container, Some(options))
-            .await
-            .map_err(|error| failure::explain(&format!("send {signal} to {container}"), &error))
     }
 
     async fn remove(&self, container: &str) -> Result<()> {

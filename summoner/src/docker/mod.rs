@@ -134,8 +134,6 @@ pub trait Engine: Send + Sync {
     fn start(&self, container: &str) -> impl Future<Output = Result<()>> + Send;
     /// Stops a container within its own grace period, or this one; stopped already is fine.
     fn stop(&self, container: &str, grace: Option<Duration>) -> impl Future<Output = Result<()>> + Send;
-    /// Sends a signal.
-    fn signal(&self, container: &str, signal: &str) -> impl Future<Output = Result<()>> + Send;
     /// Removes a container by force; its named volumes stay; absent is fine.
     fn remove(&self, container: &str) -> impl Future<Output = Result<()>> + Send;
     /// Gives a container another name.

@@ -1,7 +1,7 @@
 //! Brings rendered routes to life in the proxy's container: write, test, swap, reload, prove, or roll back.
 //!
 //! `plan::route` decides every byte; this module decides only what to do when nginx disagrees: a host that nginx refuses
-//! is left out, all others are served. Called by apply under the lock. nginx never sees Docker; it gets a signal.
+//! is left out, all others are served. Called by apply under the lock. nginx never sees Docker.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -205,7 +205,7 @@ impl<'a, E: Engine> Nginx<'a, E> {
 
     /// Signals nginx and waits until it says that it runs the generation; else the previous one comes back.
     async fn reload(&self, address: IpAddr, id: &str, previous: Option<&str>) -> Result<()> {
-        let failure = match self.engine.signal(self.container, "HUP").await {
+        let failure = match self.hang_up().await {
             Ok(()) if marker::wait(address, self.marker_port, id, self.confirm).await => return Ok(()),
             Ok(()) => format!("it did not run generation {id} within {} s after the signal", self.confirm.as_secs()),
             Err(error) => error.to_string(),
@@ -214,7 +214,7 @@ impl<'a, E: Engine> Nginx<'a, E> {
         let log = self.engine.logs(self.container, 40).await.map(|log| culprit::complaints(&log)).unwrap_or_default();
         generation::point(self.layout, previous)?;
         let back = match previous {
-            Some(_) => self.engine.signal(self.container, "HUP").await.map_err(|e| e.to_string()),
+            Some(_) => self.hang_up().await.map_err(|e| e.to_string()),
             None => Ok(()),
         };
         let rolled_back = match back {
@@ -224,6 +224,20 @@ impl<'a, E: Engine> Nginx<'a, E> {
         Err(Error::external(format!("{} did not take its new configuration; {rolled_back}", self.container))
             .cause(format!("{failure}\n{log}").trim_end())
             .next(format!("summoner logs {}", self.container)))
+    }
+
+    /// Asks nginx to load what the link names. Not by the engine's own `kill`: Docker takes any signal sent that way for a
+    /// stop by hand, and a container that restarts `unless-stopped` would stay down after the next reboot (moby
+    /// `daemon/kill.go`, `HasBeenManuallyStopped`).
+    async fn hang_up(&self) -> Result<()> {
+        let file = format!("{INSIDE}/current/nginx.conf");
+        let command = ["nginx", "-s", "reload", "-c", &file].map(str::to_owned).to_vec();
+        let output = self.engine.exec(self.container, &ExecSpec { command, timeout: Some(TEST), ..ExecSpec::default() }).await?;
+        if output.exit_code == 0 {
+            return Ok(());
+        }
+        Err(Error::external(format!("{} cannot be told to load its configuration", self.container))
+            .cause(String::from_utf8_lossy(&output.stderr)))
     }
 
     /// The container's address on the proxy's network, the only one it joins; None when it does not run.

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::docker::{Container, ContainerDetail, CreateSpec, EngineInfo, ExecOutput, Health, Image, Network, NetworkSpec};
 
-/// An nginx that is a listener and a few switches: it refuses files that hold the word "refused", and on HUP it takes
+/// An nginx that is a listener and a few switches: it refuses files that hold the word "refused", and on a reload it takes
 /// the generation of the link, unless it is deaf.
 struct Fake {
     layout: Layout,
@@ -69,16 +69,15 @@ impl Engine for Fake {
             environment: BTreeMap::new(),
         }))
     }
-    async fn signal(&self, _: &str, signal: &str) -> Result<()> {
-        assert_eq!(signal, "HUP");
-        self.signals.fetch_add(1, Ordering::Relaxed);
-        if !self.deaf.load(Ordering::Relaxed) {
-            *self.live.lock().unwrap() = generation::current(&self.layout)?.unwrap();
-        }
-        Ok(())
-    }
     async fn exec(&self, _: &str, spec: &ExecSpec) -> Result<ExecOutput> {
         let [.., file] = spec.command.as_slice() else { return never() };
+        if spec.command.contains(&"reload".to_owned()) {
+            self.signals.fetch_add(1, Ordering::Relaxed);
+            if !self.deaf.load(Ordering::Relaxed) {
+                *self.live.lock().unwrap() = generation::current(&self.layout)?.unwrap();
+            }
+            return Ok(ExecOutput::default());
+        }
         let folder = self.layout.nginx().join(file.strip_prefix("/etc/nginx/summoner/").unwrap()).with_file_name("hosts");
         for entry in std::fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
