@@ -96,7 +96,7 @@ fn files_that_are_right_load_to_their_goldens() {
     for path in &files {
         match load(path) {
             Err(faults) => {
-                wrong.push(format!("{}:\n{}", path.display(), faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+                wrong.push(format!("{}:\n{}", path.display(), faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")));
             }
             Ok(loaded) => {
                 let warnings: Vec<String> = loaded.warnings.iter().map(Fault::line).collect();

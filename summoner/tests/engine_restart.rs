@@ -1,6 +1,8 @@
 //! A Docker Engine of the test's own, in a network of its own, so that it can be restarted, killed and "rebooted"
 //! without disturbing anybody: what it ran runs again, and planning gives an empty plan.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its ground gives way")]
+
 mod support;
 
 use std::path::PathBuf;

@@ -19,10 +19,10 @@ const SHOWN: usize = 300;
 
 /// Makes the administrator unless the check says that there is one.
 pub(super) async fn create<E: Engine>(engine: &E, instance: &InstanceWanted, administrator: &Administrator) -> Result<()> {
-    if let Some(exists) = &administrator.exists {
-        if request(engine, instance, exists).await.is_ok() {
-            return Ok(());
-        }
+    if let Some(exists) = &administrator.exists
+        && request(engine, instance, exists).await.is_ok()
+    {
+        return Ok(());
     }
     all(engine, instance, &administrator.create, "create the first administrator of").await
 }

@@ -40,15 +40,15 @@ impl Context {
     pub fn new(globals: Globals) -> Result<Self> {
         let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
         let mut home_file = None;
-        if let Some(path) = home.as_deref().map(layout::home_file) {
-            if let Some(bytes) = disk::read_if_there(&path, MAX_HOME_BYTES)? {
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                home_file = Some(home::parse(&text).map_err(|error| {
-                    Error::new(crate::error::Kind::Config, format!("{} cannot be read", path.display()))
-                        .cause(error)
-                        .next("summoner install --config FILE   writes it anew")
-                })?);
-            }
+        if let Some(path) = home.as_deref().map(layout::home_file)
+            && let Some(bytes) = disk::read_if_there(&path, MAX_HOME_BYTES)?
+        {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            home_file = Some(home::parse(&text).map_err(|error| {
+                Error::new(crate::error::Kind::Config, format!("{} cannot be read", path.display()))
+                    .cause(error)
+                    .next("summoner install --config FILE   writes it anew")
+            })?);
         }
         Ok(Self { globals, home, home_file, now: Utc::now() })
     }

@@ -46,7 +46,7 @@ pub struct Cli {
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Globals {
-    /// Use this configuration [default: $SUMMONER_CONFIG_FILE, then ~/.summoner, then ./config.yml]
+    /// Use this configuration [default: $`SUMMONER_CONFIG_FILE`, then ~/.summoner, then ./config.yml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Show engine calls (twice: everything)

@@ -182,7 +182,8 @@ fn import(work: &mut Work, root: &mut Node, included: Node) {
                 None => known.push((key, value)),
                 Some((_, other)) if same(other, &value) => {}
                 Some(_) => {
-                    work.faults.error(&key.span, format!("{}.{} of an included file is something else in this one", section.text, key.text))
+                    work.faults
+                        .error(&key.span, format!("{}.{} of an included file is something else in this one", section.text, key.text));
                 }
             }
         }

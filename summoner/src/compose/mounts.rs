@@ -127,7 +127,7 @@ fn short(work: &mut Work, text: &str, span: &Range<usize>, what: &str) -> Option
             "z" | "Z" if mount.kind == MountKind::Bind => mount.selinux = Some(option.to_owned()),
             "nocopy" | "volume-nocopy" if mount.kind == MountKind::Volume => mount.nocopy = true,
             "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" if mount.kind == MountKind::Bind => {
-                mount.propagation = Some(option.to_owned())
+                mount.propagation = Some(option.to_owned());
             }
             "cached" | "delegated" | "consistent" => {
                 work.faults.warning(span, format!("{what}: `{option}` has no effect"), "only Docker Desktop for macOS knew it");

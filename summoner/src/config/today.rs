@@ -67,7 +67,7 @@ fn certificates(fields: &mut Fields<'_>, faults: &mut Faults) {
             None | Some("internal") => {}
             Some("acme") => faults.error_with_help(&node.span, "`acme` comes with a later version", "allowed: internal"),
             Some(other) => {
-                faults.error_with_help(&node.span, format!("`{}` is no issuer of certificates", values::short(other)), "allowed: internal")
+                faults.error_with_help(&node.span, format!("`{}` is no issuer of certificates", values::short(other)), "allowed: internal");
             }
         }
     }

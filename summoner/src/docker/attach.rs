@@ -21,7 +21,7 @@ impl Docker {
     pub fn follow(&self, container: &str, lines: usize, follow: bool) -> impl Stream<Item = Result<Vec<u8>>> + use<> {
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(follow).tail(&lines.to_string()).build();
         let doing = format!("read the log of {container}");
-        self.client()
+        self.patient()
             .logs(container, Some(options))
             .map(move |item| item.map(|piece| piece.into_bytes().to_vec()).map_err(|error| failure::explain(&doing, &error)))
     }
@@ -43,9 +43,9 @@ impl Docker {
             user: user.map(str::to_owned),
             ..Default::default()
         };
-        let id = self.client().create_exec(container, config).await.map_err(explain)?.id;
+        let id = self.patient().create_exec(container, config).await.map_err(explain)?.id;
         let started =
-            self.client().start_exec(&id, Some(StartExecOptions { detach: false, ..Default::default() })).await.map_err(explain)?;
+            self.patient().start_exec(&id, Some(StartExecOptions { detach: false, ..Default::default() })).await.map_err(explain)?;
         let StartExecResults::Attached { mut output, mut input } = started else {
             return Err(Error::internal(format!("{program} in {container} detached")));
         };
@@ -75,7 +75,7 @@ impl Docker {
             shown = show => shown?,
             () = feed => {}
         }
-        let state = self.client().inspect_exec(&id).await.map_err(explain)?;
+        let state = self.patient().inspect_exec(&id).await.map_err(explain)?;
         Ok(state.exit_code.and_then(|code| u8::try_from(code).ok()).unwrap_or(NO_CODE))
     }
 }

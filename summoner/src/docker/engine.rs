@@ -71,7 +71,7 @@ impl Docker {
     }
 
     /// The client whose calls may take long.
-    pub(super) fn client(&self) -> &bollard::Docker {
+    pub(super) fn patient(&self) -> &bollard::Docker {
         &self.patient
     }
 }
@@ -322,7 +322,7 @@ fn container(summary: ContainerSummary) -> Container {
         image: summary.image.unwrap_or_default(),
         image_id: summary.image_id.unwrap_or_default(),
         labels: sorted(summary.labels),
-        running: summary.state.as_ref().map_or(Running::Dead, |state: &ContainerSummaryStateEnum| running(&state.to_string())),
+        running: summary.state.as_ref().map_or(Running::Dead, |state: &ContainerSummaryStateEnum| running(state.as_ref())),
         health: health_of_status(&status),
         status,
         networks: addresses(summary.network_settings.and_then(|settings| settings.networks)),

@@ -37,7 +37,7 @@ pub fn deploy(wanted: &Wanted, observed: &Observed, scope: &Scope, settings: &Pr
     match observed.memory.network_range.as_ref() {
         Some(remembered) if *remembered == observed.range => {}
         Some(remembered) => {
-            planner.step(Action::ChooseNetworkRange, None, &observed.range, &format!("somebody else uses {remembered} now"))
+            planner.step(Action::ChooseNetworkRange, None, &observed.range, &format!("somebody else uses {remembered} now"));
         }
         None => planner.step(Action::ChooseNetworkRange, None, &observed.range, "first install on this host"),
     }

@@ -195,7 +195,7 @@ impl Lint<'_> {
         match self.variables.request(request) {
             Err(error) => self.find(place, error.to_string()),
             Ok(filled) if self.holds_secret(&filled.path) => {
-                self.find(place, "a secret stands in the path, which servers log: use the body or a header")
+                self.find(place, "a secret stands in the path, which servers log: use the body or a header");
             }
             Ok(_) => {}
         }
