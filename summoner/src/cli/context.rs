@@ -67,14 +67,10 @@ impl Context {
 
     /// The catalogue: the one in the binary, shadowed by the person's own.
     pub fn catalogue(&self) -> Result<Catalogue> {
+        let config = self.config_path()?;
+        let remembered = self.home_file.as_ref().filter(|file| file.config.as_ref() == Some(&config)).and_then(|file| file.minions.clone());
         let variable = std::env::var_os("MINIONS_DIR").map(PathBuf::from);
-        let own = match (variable, &self.home_file, &self.globals.config) {
-            (Some(folder), _, _) => Some(folder),
-            // A configuration named on the command line brings the minions beside it.
-            (None, _, Some(config)) => config.parent().map(|folder| folder.join("minions")),
-            (None, Some(file), None) => file.minions.clone(),
-            (None, None, None) => None,
-        };
+        let own = variable.or(remembered).or_else(|| Some(config.parent()?.join("minions")));
         Catalogue::open(own.filter(|folder| folder.is_dir()).as_deref())
     }
 
