@@ -54,7 +54,6 @@ fn finish(context: &Context, loaded: &Loaded, mut outcome: Outcome) -> Result<u8
             "nothing to do: {} as config.yml says",
             if done == 1 { "1 instance is".to_owned() } else { format!("{done} instances are") }
         ));
-        return Ok(0);
     }
     show::text(&summary(loaded)?)?;
     Ok(0)
@@ -64,26 +63,33 @@ fn finish(context: &Context, loaded: &Loaded, mut outcome: Outcome) -> Result<u8
 fn summary(loaded: &Loaded) -> Result<String> {
     let config = &loaded.config;
     let mut rows = Vec::new();
+    let mut known = Vec::new();
     for instance in &config.instances {
         let minion = loaded.catalogue.get(&instance.minion)?;
         let Some(host) = &instance.host else { continue };
-        let url = super::open::url(config, host, "");
-        let known = minion
+        rows.push(vec![instance.id.to_string(), super::open::url(config, host, "")]);
+        if minion
             .administrator
             .as_ref()
-            .is_some_and(|administrator| secrets::path(&config.layout, &instance.id, &administrator.password).exists());
-        let sign_in = if known { format!("summoner credentials {}", instance.id) } else { String::new() };
-        rows.push(vec![instance.id.to_string(), url, sign_in]);
+            .is_some_and(|administrator| secrets::path(&config.layout, &instance.id, &administrator.password).exists())
+        {
+            known.push(instance.id.to_string());
+        }
     }
     let mut text = String::from("\n");
     if !rows.is_empty() {
-        text += &show::table(&["INSTANCE", "URL", "SIGN IN"], &rows);
+        text += &show::table(&["INSTANCE", "URL"], &rows);
         text += "\n";
     }
-    let authority = config.layout.authority();
+    match known.as_slice() {
+        [] => {}
+        [one] => text += &format!("sign in    summoner credentials {one}\n"),
+        _ => text += "sign in    summoner credentials INSTANCE\n",
+    }
     text += &format!("data       {}\n", config.layout.files.display());
     text += &format!("databases  {}\n", config.layout.databases.display());
-    text += &format!("trust      {}   (certificates of this installation; wiki/proxy.md)\n", authority.display());
-    text += "next       summoner status · summoner invoke MINION · summoner stop SELECTOR\n";
+    text += &format!("trust      {}\n", config.layout.authority().display());
+    text += "           to be imported once on each computer that visits (wiki/proxy.md)\n";
+    text += "next       summoner status, summoner logs INSTANCE, summoner invoke MINION\n";
     Ok(text)
 }
