@@ -101,7 +101,8 @@ impl<E: Engine> Bringing<'_, E> {
     }
 
     async fn container(&self, container: &ContainerWanted) -> Result<()> {
-        for step in self.plan.steps_for(&self.instance.id, &container.name) {
+        let steps = self.plan.steps_for(&self.instance.id, &container.name);
+        for step in steps.filter(|step| step.action.is_of_container()) {
             self.dependencies(container).await?;
             self.progress(step.action.words().to_owned() + " " + &container.name);
             match step.action {

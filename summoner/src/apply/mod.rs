@@ -134,8 +134,10 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
     routes.open(&[]).await?;
     let mut memory = situation.observed.memory.clone();
     for instance in proxy {
-        bring_up(world, &situation, &plan, instance).await.result?;
+        let up = bring_up(world, &situation, &plan, instance).await;
+        up.result?;
         remember(world, &mut memory, instance, |known| known.installed_at = known.installed_at.or(Some(world.now)))?;
+        world.tell(&Event::Ready { instance: instance.id.to_string(), url: None, elapsed: up.since.elapsed() });
     }
     let mut coming = stream::iter(others).map(|instance| bring_up(world, &situation, &plan, instance)).buffer_unordered(TOGETHER);
     while let Some(up) = coming.next().await {

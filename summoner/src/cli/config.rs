@@ -43,7 +43,7 @@ pub(super) fn run(context: &Context, command: &Command) -> Result<u8> {
             }
         }
         Command::Check => {
-            let loaded = context.load()?;
+            let loaded = context.load_aloud()?;
             let count = loaded.config.instances.len();
             show::text(&format!("{} is good: {count} application{}\n", loaded.config.path.display(), if count == 1 { "" } else { "s" }))?;
         }

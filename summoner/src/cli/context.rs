@@ -12,7 +12,7 @@ use crate::disk;
 use crate::docker::engine::Docker;
 use crate::error::{Error, Result};
 use crate::event::Listener;
-use crate::fault::{Source, warning_text};
+use crate::fault::{Fault, Source, warning_text};
 use crate::layout;
 use crate::lock::Lock;
 use crate::minion::catalogue::Catalogue;
@@ -74,33 +74,37 @@ impl Context {
         Catalogue::open(own.filter(|folder| folder.is_dir()).as_deref())
     }
 
-    /// Reads and resolves the configuration; warnings go to standard error.
+    /// Reads and resolves the configuration. Its warnings are for the commands that are about it: [`Self::load_aloud`].
     pub fn load(&self) -> Result<Loaded> {
+        self.read(false)
+    }
+
+    /// As [`Self::load`]; warnings go to standard error.
+    pub fn load_aloud(&self) -> Result<Loaded> {
+        self.read(true)
+    }
+
+    fn read(&self, aloud: bool) -> Result<Loaded> {
         let path = self.config_path()?;
         let source = config::read(&path)?;
         let catalogue = self.catalogue()?;
-        let config = self.resolve(&path, &source, &catalogue)?;
+        let (config, warnings) = self.resolve(&path, &source, &catalogue)?;
+        for warning in warnings.iter().filter(|_| aloud) {
+            self.note(&warning_text(warning));
+        }
         Ok(Loaded { config, catalogue })
     }
 
-    /// Resolves a text that stands, or will stand, at a path.
-    pub fn resolve(&self, path: &Path, source: &std::sync::Arc<Source>, catalogue: &Catalogue) -> Result<Config> {
+    /// Resolves a text that stands, or will stand, at a path; gives its warnings too.
+    pub fn resolve(&self, path: &Path, source: &std::sync::Arc<Source>, catalogue: &Catalogue) -> Result<(Config, Vec<Fault>)> {
         // Without a zone of its own the host counts in UTC.
         let zone = iana_time_zone::get_timezone().unwrap_or_else(|_| "UTC".to_owned());
         let surroundings = Surroundings { path, home: self.home.as_deref(), host_timezone: &zone, minions: catalogue };
-        match config::load(source, &surroundings) {
-            Ok((config, warnings)) => {
-                for warning in warnings {
-                    self.note(&warning_text(&warning));
-                }
-                Ok(config)
-            }
-            Err(faults) => {
-                let count = if faults.len() == 1 { "one fault".to_owned() } else { format!("{} faults", faults.len()) };
-                Err(Error::faults(format!("{} has {count}; nothing was touched", path.display()), faults)
-                    .next(format!("mend it, then: summoner config check --config {}", path.display())))
-            }
-        }
+        config::load(source, &surroundings).map_err(|faults| {
+            let count = if faults.len() == 1 { "one fault".to_owned() } else { format!("{} faults", faults.len()) };
+            Error::faults(format!("{} has {count}; nothing was touched", path.display()), faults)
+                .next(format!("mend it, then: summoner config check --config {}", path.display()))
+        })
     }
 
     /// Connects to the engine.

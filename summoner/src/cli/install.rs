@@ -16,7 +16,7 @@ pub struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
-    let loaded = context.load()?;
+    let loaded = context.load_aloud()?;
     if args.dry_run {
         return plan::print(context, &loaded, &Scope::default(), false).await;
     }

@@ -46,7 +46,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
             subdomain: args.subdomain.clone(),
         };
         let text = edit::add_app(&source.text, name, &settings).map_err(|error| not_edited(&path, &error))?;
-        let config = context.resolve(&path, &Source::new(path.display().to_string(), text.clone()), &before.catalogue)?;
+        let (config, _) = context.resolve(&path, &Source::new(path.display().to_string(), text.clone()), &before.catalogue)?;
         (Some(text), Loaded { config, catalogue: before.catalogue })
     };
     let instance = loaded.config.instances.iter().find(|instance| instance.id.app.as_str() == name && instance.id.domain == domain);

@@ -28,7 +28,7 @@ struct Json<'a> {
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
-    let loaded = context.load()?;
+    let loaded = context.load_aloud()?;
     let plan = decide(context, &loaded, &Scope::default()).await?;
     show_plan(&plan, args.json)?;
     if args.check && !plan.is_empty() { Ok(Kind::Pending.exit_code()) } else { blocked(&plan) }

@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let source = config::read(&path)?;
     let text = edit::remove_instance(&source.text, instance.id.app.as_str(), &instance.id.domain)
         .map_err(|error| invoke::not_edited(&path, &error))?;
-    let config = context.resolve(&path, &Source::new(path.display().to_string(), text.clone()), &before.catalogue)?;
+    let (config, _) = context.resolve(&path, &Source::new(path.display().to_string(), text.clone()), &before.catalogue)?;
     let loaded = Loaded { config, catalogue: before.catalogue };
     let scope = Scope { only: Some(std::collections::BTreeSet::new()), removed: Some(instance.id.clone()) };
     if args.dry_run {

@@ -122,5 +122,5 @@ pub(super) fn pull(reference: &str, error: &Client) -> Error {
             .next("check the version in config.yml: the registry has no such tag")
             .next(format!("scripts/images {reference}   builds it here, where there is a recipe"));
     }
-    failed.next(format!("scripts/images {reference}   builds it here from packages, where no registry is in reach"))
+    failed.next(format!("scripts/images {reference}   builds it here from packages, where there is a recipe for it"))
 }

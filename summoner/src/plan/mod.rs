@@ -64,6 +64,15 @@ impl Action {
         matches!(self, Self::ChooseNetworkRange | Self::MakeFolder | Self::GenerateSecret | Self::IssueCertificate)
     }
 
+    /// Done to one container; its object is the container's name, which networks and administrators may share.
+    #[must_use]
+    pub fn is_of_container(self) -> bool {
+        matches!(
+            self,
+            Self::RenameContainer | Self::CreateContainer | Self::RecreateContainer | Self::ConnectNetwork | Self::StartContainer
+        )
+    }
+
     /// The words a person reads.
     #[must_use]
     pub fn words(self) -> &'static str {

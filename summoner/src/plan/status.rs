@@ -146,6 +146,10 @@ impl Report {
             self.problem("not-installed", id, "it is in config.yml and not installed".into(), "summoner install".into());
             return;
         }
+        if state(found) == "stopped" && found.iter().all(|(_, known)| known.is_some_and(|known| known.running == Running::Exited)) {
+            self.problem("stopped", id, "it is stopped".into(), format!("summoner start {}", instance.id));
+            return;
+        }
         for (wanted, known) in found {
             let Some(known) = known else {
                 self.problem("container-absent", id, format!("the container {} is gone", wanted.name), "summoner install".into());
