@@ -1,4 +1,4 @@
-//! What a person sees: a page in Chromium, through the proxy, over HTTPS that is trusted because of the installation's
+//! What a person sees: Ghost's page in Chromium, through the proxy, over HTTPS that is trusted because of the installation's
 //! own authority and of nothing else.
 //!
 //! Needs Chromium and certutil (libnss3-tools) besides the engine; `scripts/test` installs them.
@@ -11,8 +11,8 @@ use std::process::{Command, Output};
 
 use support::Bed;
 
-/// What the page says once its script has run.
-const WORDS: &str = "Summoned over https:";
+/// What Ghost writes into every page.
+const WORDS: &str = "<meta name=\"generator\" content=\"Ghost 6";
 /// What Chromium logs when nobody it trusts signed the certificate: `net::ERR_CERT_AUTHORITY_INVALID`.
 const REFUSED: &str = "net_error -202";
 /// What Chromium logs when TLS fails for any reason.
@@ -21,13 +21,10 @@ const FAILED: &str = "handshake failed";
 const DEADLINE_S: &str = "120";
 
 #[test]
-fn a_browser_that_trusts_the_authority_shows_the_page() {
+fn a_browser_that_trusts_the_authority_shows_ghost() {
     let bed = Bed::new("browser");
-    bed.config("  statik:\n");
+    bed.config("  ghost:\n");
     bed.ok(&["install"]);
-    let page = "<!doctype html><title>Summoner</title><body style=\"background: linear-gradient(45deg, #234, #6ad)\">
-<h1></h1><script>document.querySelector('h1').textContent = 'Summoned over ' + location.protocol</script>";
-    fs::write(bed.root().join(bed.id("statik")).join("html/index.html"), page).expect("the page is written");
 
     // A stranger's browser refuses: what the next one shows is due to the authority alone.
     let (shown, log) = chromium(&bed, &["--dump-dom"]);
@@ -35,7 +32,7 @@ fn a_browser_that_trusts_the_authority_shows_the_page() {
 
     trust(&bed);
     let (shown, log) = chromium(&bed, &["--dump-dom"]);
-    assert!(shown.contains(&format!("<h1>{WORDS}</h1>")) && !log.contains(FAILED), "{shown}\n{log}");
+    assert!(shown.contains(WORDS) && !log.contains(FAILED), "{shown}\n{log}");
 
     let picture = bed.path().join("page.png");
     chromium(&bed, &[&format!("--screenshot={}", picture.display()), "--window-size=1200,800"]);
@@ -50,7 +47,7 @@ fn chromium(bed: &Bed, arguments: &[&str]) -> (String, String) {
     command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]);
     command.args(["--no-proxy-server", "--enable-logging=stderr"]);
     command.arg(format!("--user-data-dir={}", bed.path().join("profile").display()));
-    command.args(arguments).arg(format!("https://www.{}:{}/", bed.domain, bed.https_port));
+    command.args(arguments).arg(format!("https://blog.{}:{}/", bed.domain, bed.https_port));
     // Chromium looks for trusted authorities in the home's .pki.
     command.env("HOME", bed.path()).env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
     let output = done(&mut command);
