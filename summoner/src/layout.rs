@@ -63,10 +63,16 @@ impl Layout {
         self.own().join("journal")
     }
 
+    /// The secrets of all instances, a folder each (0700).
+    #[must_use]
+    pub fn all_secrets(&self) -> PathBuf {
+        self.own().join("secrets")
+    }
+
     /// The generated secrets of an instance (0700), one file each (0600).
     #[must_use]
     pub fn secrets(&self, id: &InstanceId) -> PathBuf {
-        self.own().join("secrets").join(id.to_string())
+        self.all_secrets().join(id.to_string())
     }
 
     /// Certificates and their keys, `<host>.crt` and `<host>.key`.
@@ -79,6 +85,12 @@ impl Layout {
     #[must_use]
     pub fn authority(&self) -> PathBuf {
         self.certs().join("ca.crt")
+    }
+
+    /// The certificate and key of the own authority (0600).
+    #[must_use]
+    pub fn authority_key(&self) -> PathBuf {
+        self.own().join("authority.pem")
     }
 
     /// nginx's configuration: generation folders and the link to the current one.

@@ -145,7 +145,7 @@ fn make(domain: &Domain, now: DateTime<Utc>) -> std::result::Result<String, rcge
 
 /// The key: not beside the certificates, since that folder is mounted into the proxy.
 fn secret(layout: &Layout) -> PathBuf {
-    layout.own().join("authority.pem")
+    layout.authority_key()
 }
 
 fn unusable(secret: &Path, public: &Path, why: &str) -> Error {

@@ -48,7 +48,7 @@ pub fn generate(layout: &Layout, id: &InstanceId, spec: &SecretSpec) -> Result<(
         return Ok(());
     }
     disk::ensure_own_folder(&layout.own(), 0o700, None)?;
-    disk::ensure_own_folder(&layout.own().join("secrets"), 0o700, None)?;
+    disk::ensure_own_folder(&layout.all_secrets(), 0o700, None)?;
     disk::ensure_own_folder(&layout.secrets(id), 0o700, None)?;
     disk::write_atomic_as(&path, make(spec).as_bytes(), 0o600, spec.owner.map(|uid| (uid, uid)))
 }
@@ -75,7 +75,7 @@ fn bytes(count: usize) -> Vec<u8> {
 pub fn guard(layout: &Layout) -> Result<Vec<PathBuf>> {
     let own = layout.own();
     let mut opened = Vec::new();
-    for folder in [own.clone(), own.join("secrets")] {
+    for folder in [own.clone(), layout.all_secrets()] {
         let Ok(metadata) = std::fs::metadata(&folder) else { continue };
         if metadata.permissions().mode() & 0o077 != 0 {
             disk::ensure_own_folder(&folder, 0o700, None)?;
