@@ -308,6 +308,7 @@ fn container(summary: ContainerSummary) -> Container {
     let mut published: Vec<u16> = summary.ports.unwrap_or_default().iter().filter_map(|port| port.public_port).collect();
     published.sort_unstable();
     published.dedup();
+    let networks = summary.network_settings.and_then(|settings| settings.networks);
     Container {
         id: summary.id.unwrap_or_default(),
         // A container has more names when old links lead to it; its own has no second slash.
@@ -325,7 +326,8 @@ fn container(summary: ContainerSummary) -> Container {
         running: summary.state.as_ref().map_or(Running::Dead, |state: &ContainerSummaryStateEnum| running(state.as_ref())),
         health: health_of_status(&status),
         status,
-        networks: addresses(summary.network_settings.and_then(|settings| settings.networks)),
+        network_ids: network_ids(networks.as_ref()),
+        networks: addresses(networks),
         published,
         created_at: summary.created.unwrap_or(0),
     }
@@ -357,6 +359,11 @@ fn running(state: &str) -> Running {
 
 fn addresses(networks: Option<HashMap<String, bollard::models::EndpointSettings>>) -> BTreeMap<String, String> {
     networks.unwrap_or_default().into_iter().map(|(name, settings)| (name, settings.ip_address.unwrap_or_default())).collect()
+}
+
+fn network_ids(networks: Option<&HashMap<String, bollard::models::EndpointSettings>>) -> BTreeMap<String, String> {
+    let known = networks.into_iter().flatten().filter_map(|(name, settings)| Some((name.clone(), settings.network_id.clone()?)));
+    known.filter(|(_, id)| !id.is_empty()).collect()
 }
 
 fn sorted(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {

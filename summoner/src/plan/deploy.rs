@@ -248,9 +248,13 @@ impl Planner<'_> {
         if matches!(known.running, Running::Paused | Running::Dead) {
             return Some(format!("it is {}", known.running.as_str()));
         }
+        let networks = &self.observed.networks;
+        if let Some(name) = wanted.body.networks.keys().find(|name| !networks.iter().any(|network| network.name == **name)) {
+            return Some(format!("its network {name} was removed"));
+        }
         // A network that was removed and made again has another id: the container would never start on it.
-        let gone = wanted.body.networks.keys().find(|name| !self.observed.networks.iter().any(|network| network.name == **name));
-        gone.map(|name| format!("its network {name} was removed"))
+        let other = |name: &&String| known.network_ids.get(*name).is_some_and(|id| !networks.iter().any(|network| network.id == *id));
+        wanted.body.networks.keys().find(other).map(|name| format!("its network {name} was removed and made again"))
     }
 
     /// Images come before anything that runs is touched.

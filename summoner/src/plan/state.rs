@@ -89,6 +89,8 @@ pub struct Container {
     pub status: String,
     /// Networks by name, with its address on each (empty when it does not run).
     pub networks: BTreeMap<String, String>,
+    /// The ids of the networks it was last on, by name; one that never started has none.
+    pub network_ids: BTreeMap<String, String>,
     /// Ports published on the host.
     pub published: Vec<u16>,
     /// When it was made, seconds since 1970.
