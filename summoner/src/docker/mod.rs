@@ -8,6 +8,7 @@ mod body;
 pub mod engine;
 mod exec;
 mod failure;
+pub mod fake;
 mod login;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,188 @@
+//! The verbs of the engine, on the state in memory.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Fake, refuse};
+use crate::docker::{
+    Container, ContainerDetail, CreateSpec, Engine, EngineInfo, ExecOutput, ExecSpec, Image, Network, NetworkSpec, Running, failure,
+};
+use crate::error::{Error, Result};
+
+impl Engine for Fake {
+    async fn info(&self) -> Result<EngineInfo> {
+        Ok(EngineInfo {
+            version: "28.5.2".into(),
+            api: "1.51".into(),
+            architecture: "amd64".into(),
+            cgroup: "2".into(),
+            memory_bytes: 8 << 30,
+            root: "/var/lib/docker".into(),
+            storage_driver: "overlay2".into(),
+        })
+    }
+
+    async fn containers(&self) -> Result<Vec<Container>> {
+        let list = self.look(|state| {
+            let shown = state.containers.iter().map(|known| {
+                let mut shown = known.shown.clone();
+                // Docker shows the id when the reference stands for another image by now.
+                if state.image(&shown.image).is_none_or(|image| image.id != shown.image_id) {
+                    shown.image = shown.image_id.clone();
+                }
+                shown
+            });
+            shown.collect()
+        });
+        Ok(list.await)
+    }
+
+    async fn inspect(&self, container: &str) -> Result<Option<ContainerDetail>> {
+        let detail = self.look(|state| {
+            state.looked(container);
+            let known = state.find(container)?;
+            Some(ContainerDetail {
+                id: known.shown.id.clone(),
+                running: known.shown.running,
+                health: known.shown.health,
+                health_output: None,
+                exit_code: known.exit_code,
+                error: known.error.clone(),
+                restarts: known.restarts,
+                networks: known.shown.networks.clone(),
+                environment: known.service.environment.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect(),
+            })
+        });
+        Ok(detail.await)
+    }
+
+    async fn networks(&self) -> Result<Vec<Network>> {
+        Ok(self.look(|state| state.networks.clone()).await)
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<Image>> {
+        Ok(self.look(|state| state.image(reference).cloned()).await)
+    }
+
+    async fn pull(&self, reference: &str, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<()> {
+        let pulled = self.act(format!("pull {reference}"), |state| {
+            let words = match state.refused.get(reference).cloned() {
+                Some(words) => words,
+                None if state.fetch(reference).is_some() => return Ok(()),
+                None => format!("manifest for {reference} not found: manifest unknown: manifest unknown"),
+            };
+            Err(failure::pull(reference, &bollard::errors::Error::DockerStreamError { error: words }))
+        });
+        pulled.await?;
+        progress("Download complete");
+        Ok(())
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<()> {
+        self.act(format!("create network {}", spec.name), |state| state.create_network(spec)).await
+    }
+
+    async fn remove_network(&self, name: &str) -> Result<()> {
+        self.act(format!("remove network {name}"), |state| state.remove_network(name)).await
+    }
+
+    async fn connect(&self, network: &str, container: &str, _: &[String]) -> Result<()> {
+        let name = self.lock().name(container);
+        self.act(format!("connect {name} to {network}"), |state| state.connect(network, container)).await
+    }
+
+    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
+        let call = self.act(format!("create volume {name}"), |state| {
+            state.volumes.entry(name.to_owned()).or_insert_with(|| labels.clone());
+            Ok(())
+        });
+        call.await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<()> {
+        let call = self.act(format!("remove volume {name}"), |state| {
+            let uses = |source: &Option<String>| source.as_deref() == Some(name);
+            if state.containers.iter().any(|known| known.service.volumes.iter().any(|mount| uses(&mount.source))) {
+                return refuse(&format!("remove the volume {name}"), 409, format!("remove {name}: volume is in use"));
+            }
+            state.volumes.remove(name);
+            Ok(())
+        });
+        call.await
+    }
+
+    async fn create(&self, spec: &CreateSpec<'_>) -> Result<String> {
+        self.act(format!("create {}", spec.name), |state| state.create(spec)).await
+    }
+
+    async fn start(&self, container: &str) -> Result<()> {
+        let name = self.lock().name(container);
+        self.act(format!("start {name}"), |state| state.start(container)).await
+    }
+
+    async fn stop(&self, container: &str, _: Option<Duration>) -> Result<()> {
+        let name = self.lock().name(container);
+        let call = self.act(format!("stop {name}"), |state| {
+            let running =
+                |known: &super::state::Known| matches!(known.shown.running, Running::Running | Running::Restarting | Running::Paused);
+            if let Some(known) = state.find(container).filter(|known| running(known)) {
+                known.end(0, true);
+            }
+            Ok(())
+        });
+        call.await
+    }
+
+    async fn signal(&self, container: &str, signal: &str) -> Result<()> {
+        let name = self.lock().name(container);
+        let call = self.act(format!("signal {name} {signal}"), |state| {
+            let doing = format!("send {signal} to {container}");
+            let known = state.need(container, &doing)?;
+            if known.shown.running != Running::Running {
+                return refuse(&doing, 409, format!("cannot kill container: {container}: container {} is not running", known.shown.id));
+            }
+            if let Some(program) = state.programs.get(&name) {
+                program.signal(signal);
+            }
+            Ok(())
+        });
+        call.await
+    }
+
+    async fn remove(&self, container: &str) -> Result<()> {
+        let name = self.lock().name(container);
+        let call = self.act(format!("remove {name}"), |state| {
+            state.containers.retain(|known| known.shown.id != container && known.shown.name != container);
+            Ok(())
+        });
+        call.await
+    }
+
+    async fn rename(&self, container: &str, name: &str) -> Result<()> {
+        let before = self.lock().name(container);
+        self.act(format!("rename {before} to {name}"), |state| state.rename(container, name)).await
+    }
+
+    async fn logs(&self, container: &str, lines: usize) -> Result<String> {
+        let text = self.look(|state| {
+            let name = state.need(container, &format!("read the log of {container}"))?.shown.name.clone();
+            Ok::<_, Error>(state.logs.get(&name).cloned().unwrap_or_default())
+        });
+        let text = text.await?;
+        let all: Vec<&str> = text.lines().collect();
+        Ok(all[all.len().saturating_sub(lines)..].join("\n"))
+    }
+
+    async fn exec(&self, container: &str, spec: &ExecSpec) -> Result<ExecOutput> {
+        let name = self.lock().name(container);
+        let call = self.act(format!("exec {name} {}", spec.command.join(" ")), |state| {
+            let doing = format!("run {} in {container}", spec.command.first().map_or("nothing", String::as_str));
+            let known = state.need(container, &doing)?;
+            if known.shown.running != Running::Running {
+                return refuse(&doing, 409, format!("container {} is not running", known.shown.id));
+            }
+            Ok(state.programs.get(&name).map_or_else(ExecOutput::default, |program| program.exec(spec)))
+        });
+        call.await
+    }
+}
