@@ -9,11 +9,9 @@ use crate::docker::{CreateSpec, Engine};
 use crate::error::Result;
 use crate::event::Event;
 use crate::observe::Situation;
+use crate::plan::deploy::SUCCESSOR;
 use crate::plan::wanted::{ContainerWanted, InstanceWanted};
 use crate::plan::{Action, Plan};
-
-/// A container that will take the place of another; no domain holds an underscore, so the name parses as nothing.
-const SUCCESSOR: &str = "_new";
 
 /// Brings it up; gives the time at which its first administrator was made, if that was done now.
 pub(super) async fn up<E: Engine>(

@@ -14,6 +14,10 @@ use super::wanted::{ContainerWanted, InstanceWanted, LABEL_HASH, LABEL_INSTANCE,
 use super::{Action, Obstacle, Plan, Step};
 use crate::name::InstanceId;
 
+/// Ends the name of a container that will take the place of another; no domain holds an underscore, so the name parses
+/// as nothing.
+pub const SUCCESSOR: &str = "_new";
+
 /// What is done apart from the difference itself.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
@@ -86,7 +90,11 @@ pub fn chosen<'a>(wanted: &Wanted, observed: &'a Observed, id: &InstanceId, cont
         let label = |key: &str| known.labels.get(key).map(String::as_str);
         label(LABEL_OWNER) == Some(&wanted.owner) && label(LABEL_INSTANCE) == Some(&id) && label(LABEL_SERVICE) == Some(&container.service)
     };
-    let rank = |known: &&Container| (known.name == container.name, known.labels.get(LABEL_HASH) == Some(&container.hash), known.created_at);
+    // The id last: two of the same second must not change places with the engine's order.
+    let rank = |known: &&Container| {
+        let same = known.labels.get(LABEL_HASH) == Some(&container.hash);
+        (known.name == container.name, same, known.created_at, known.id.clone())
+    };
     observed.containers.iter().filter(stands_for_it).max_by_key(rank)
 }
 
@@ -219,7 +227,12 @@ impl Planner<'_> {
         let (renamed, started) = (known.name != wanted.name, matches!(known.running, Running::Running | Running::Restarting));
         let (old_name, status) = (known.name.clone(), known.status.clone());
         if renamed {
-            self.step(Action::RenameContainer, Some(id), &wanted.name, &format!("somebody named it {old_name}"));
+            let reason = if old_name.strip_suffix(SUCCESSOR) == Some(&wanted.name) {
+                "left half made by an interrupted install".to_owned()
+            } else {
+                format!("somebody named it {old_name}")
+            };
+            self.step(Action::RenameContainer, Some(id), &wanted.name, &reason);
         }
         for network in absent {
             self.step(Action::ConnectNetwork, Some(id), &wanted.name, &format!("it is not on the network {network}"));
@@ -298,7 +311,7 @@ impl Planner<'_> {
         let id = instance.id.to_string();
         let kept: BTreeSet<&str> =
             instance.containers.iter().filter_map(|wanted| self.chosen(&instance.id, wanted)).map(|known| known.id.as_str()).collect();
-        let surplus: Vec<(String, &str)> = self
+        let mut surplus: Vec<(String, &str)> = self
             .observed
             .containers
             .iter()
@@ -311,6 +324,7 @@ impl Planner<'_> {
                 )
             })
             .collect();
+        surplus.sort_unstable();
         for (name, reason) in surplus {
             self.step(Action::RemoveContainer, Some(&instance.id), &name, reason);
         }
@@ -338,7 +352,8 @@ impl Planner<'_> {
             self.observed.containers.iter().filter_map(|known| Some((Action::RemoveContainer, orphan(&known.labels)?, known.name.clone())));
         let networks =
             self.observed.networks.iter().filter_map(|known| Some((Action::RemoveNetwork, orphan(&known.labels)?, known.name.clone())));
-        let all: Vec<_> = containers.chain(networks).collect();
+        let mut all: Vec<_> = containers.chain(networks).collect();
+        all.sort_unstable_by_key(|(action, _, name)| (*action == Action::RemoveNetwork, name.clone()));
         for (action, id, name) in all {
             self.step(action, Some(&id), &name, "orphan: its application is not in config.yml; its data stays");
         }
