@@ -56,7 +56,7 @@ impl<E: Engine> Bringing<'_, E> {
         for step in self.plan.steps.iter().filter(|step| step.instance.as_ref() == Some(&self.instance.id)) {
             match step.action {
                 Action::CreateAdministrator => made_at = Some(self.world.now),
-                Action::CreateContainer | Action::RecreateContainer => due = true,
+                Action::Configure => due = true,
                 _ => {}
             }
         }
@@ -65,7 +65,7 @@ impl<E: Engine> Bringing<'_, E> {
             crash::point();
             administrator::create(self.engine(), self.instance, administrator).await?;
         }
-        if due && !self.instance.configure.is_empty() {
+        if due {
             self.progress("configuring".into());
             crash::point();
             administrator::configure(self.engine(), self.instance).await?;

@@ -136,20 +136,23 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
     for instance in proxy {
         let up = bring_up(world, &situation, &plan, instance).await;
         up.result?;
-        remember(world, &mut memory, instance, |known| known.installed_at = known.installed_at.or(Some(world.now)))?;
+        remember(world, &mut memory, instance, |known| prove(known, instance, world.now))?;
         world.tell(&Event::Ready { instance: instance.id.to_string(), url: None, elapsed: up.since.elapsed() });
     }
     let mut coming = stream::iter(others).map(|instance| bring_up(world, &situation, &plan, instance)).buffer_unordered(TOGETHER);
     while let Some(up) = coming.next().await {
         let finished = match up.result {
             Ok(made_at) => {
-                remember(world, &mut memory, up.instance, |known| known.administrator_at = known.administrator_at.or(made_at))?;
+                remember(world, &mut memory, up.instance, |known| {
+                    known.administrator_at = known.administrator_at.or(made_at);
+                    known.configured = Some(up.instance.hash());
+                })?;
                 routes.finish(up.instance).await
             }
             Err(error) => Err(error),
         };
         if finished.is_ok() {
-            remember(world, &mut memory, up.instance, |known| known.installed_at = known.installed_at.or(Some(world.now)))?;
+            remember(world, &mut memory, up.instance, |known| prove(known, up.instance, world.now))?;
         }
         report(world, &mut outcome, up.instance, up.since, finished);
     }
@@ -157,6 +160,12 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
     orphans(world, &plan).await?;
     outcome.ready.sort();
     Ok(outcome)
+}
+
+/// These containers came up and answered: from now on their images are locked.
+fn prove(known: &mut InstanceMemory, instance: &InstanceWanted, now: DateTime<Utc>) {
+    known.installed_at = known.installed_at.or(Some(now));
+    known.proven = Some(instance.hash());
 }
 
 /// Writes a new fact about an instance; a fact that is known already is not written again.

@@ -152,19 +152,30 @@ impl Planner<'_> {
                 self.step(Action::CreateVolume, Some(&instance.id), volume, "absent");
             }
         }
+        self.surplus(instance);
         let steps_before = self.plan.steps.len();
         for container in &instance.containers {
             self.container(instance, container);
         }
+        let made =
+            self.plan.steps[steps_before..].iter().any(|step| matches!(step.action, Action::CreateContainer | Action::RecreateContainer));
         self.pulls(instance, steps_before);
-        self.surplus(instance);
+        self.settings(instance, made);
+    }
+
+    /// What is done in running containers before a route leads there; a crash in between must not make it forgotten.
+    fn settings(&mut self, instance: &InstanceWanted, made: bool) {
+        let (id, object) = (Some(&instance.id), instance.id.to_string());
+        let memory = self.observed.memory.instance(&instance.id).cloned().unwrap_or_default();
         let creates = instance.administrator.as_ref().is_some_and(|administrator| !administrator.create.is_empty());
-        let made = self.observed.memory.instance(&instance.id).is_some_and(|memory| memory.administrator_at.is_some());
-        if creates && !made {
-            self.step(Action::CreateAdministrator, Some(&instance.id), &instance.id.to_string(), "nobody can sign in yet");
+        if creates && memory.administrator_at.is_none() {
+            self.step(Action::CreateAdministrator, id, &object, "nobody can sign in yet");
         }
-        if self.observed.memory.instance(&instance.id).is_none_or(|memory| memory.installed_at.is_none()) {
-            self.step(Action::Verify, Some(&instance.id), &instance.id.to_string(), "it has not proven yet that it works");
+        if !instance.configure.is_empty() && (made || memory.configured != Some(instance.hash())) {
+            self.step(Action::Configure, id, &object, "its settings were not made yet for these containers");
+        }
+        if memory.proven != Some(instance.hash()) {
+            self.step(Action::Verify, id, &object, "these containers have not proven yet that they work");
         }
     }
 

@@ -49,6 +49,8 @@ pub enum Action {
     StartContainer,
     /// Makes the first administrator.
     CreateAdministrator,
+    /// Makes settings that no variable reaches.
+    Configure,
     /// Opens, changes or closes routes.
     Route,
     /// Proves through the proxy that an instance works.
@@ -91,6 +93,7 @@ impl Action {
             Self::ConnectNetwork => "connect network",
             Self::StartContainer => "start container",
             Self::CreateAdministrator => "create administrator",
+            Self::Configure => "configure",
             Self::Route => "route",
             Self::Verify => "verify",
             Self::RemoveNetwork => "remove network",

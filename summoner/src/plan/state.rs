@@ -189,6 +189,12 @@ pub struct InstanceMemory {
     /// When its first administrator was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub administrator_at: Option<DateTime<Utc>>,
+    /// Hash of the containers that its settings were last made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configured: Option<String>,
+    /// Hash of the containers that last answered through the proxy as they should.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven: Option<String>,
 }
 
 /// The image that a reference stands for.

@@ -132,6 +132,15 @@ pub struct RouteWanted {
     pub settings: Route,
 }
 
+impl InstanceWanted {
+    /// Hash of all its containers' specifications.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let hashes: Vec<&str> = self.containers.iter().map(|container| container.hash.as_str()).collect();
+        hex::encode(Sha256::digest(hashes.join("\n")))
+    }
+}
+
 impl RouteWanted {
     /// All names that its certificate is for, the host first.
     #[must_use]
