@@ -70,7 +70,9 @@ pub async fn observe<E: Engine>(engine: &E, config: &Config, catalogue: &Catalog
             observed.certificates.insert(route.host.clone(), certificate);
         }
     }
-    observed.generation = nginx::Nginx::new(engine, layout, "").current()?;
+    let proxy = nginx::Nginx::new(engine, layout, "");
+    observed.generation = proxy.current()?;
+    observed.served = proxy.hosts()?;
     Ok(Situation { wanted, observed, subnets })
 }
 

@@ -24,16 +24,11 @@ pub(super) struct Routes<'a, E> {
 }
 
 impl<'a, E: Engine> Routes<'a, E> {
-    /// Starts with the instances that have containers already: their routes are never closed by an install.
+    /// Starts with the instances whose routes are never closed by an install.
     pub(super) fn new(world: &'a World<'a, E>, situation: &'a Situation) -> Self {
-        let there =
-            |instance: &&InstanceWanted| instance.containers.iter().all(|container| situation.chosen(instance, container).is_some());
-        let administered = |instance: &&InstanceWanted| {
-            let made = situation.observed.memory.instance(&instance.id).is_some_and(|memory| memory.administrator_at.is_some());
-            made || instance.administrator.as_ref().is_none_or(|administrator| administrator.create.is_empty())
-        };
-        let open = situation.wanted.instances.iter().filter(there).filter(administered).map(|instance| instance.id.clone()).collect();
-        Self { world, situation, open, told: BTreeSet::new() }
+        let (wanted, observed) = (&situation.wanted, &situation.observed);
+        let open = wanted.instances.iter().filter(|instance| deploy::stays_open(wanted, observed, instance));
+        Self { world, situation, open: open.map(|instance| instance.id.clone()).collect(), told: BTreeSet::new() }
     }
 
     /// Opens the routes of these as well.

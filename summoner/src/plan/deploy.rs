@@ -76,10 +76,21 @@ pub fn routes<'a>(instances: impl IntoIterator<Item = &'a InstanceWanted>, obser
 /// nginx's configuration once a scope is done: with all of its routes, and those of others that are there already.
 #[must_use]
 pub fn generation(wanted: &Wanted, observed: &Observed, scope: &Scope, settings: &ProxySettings) -> Generation {
-    let there =
-        |instance: &InstanceWanted| instance.containers.iter().all(|container| chosen(wanted, observed, &instance.id, container).is_some());
-    let open = wanted.instances.iter().filter(|instance| scope.holds(instance) || there(instance));
+    let open = wanted.instances.iter().filter(|instance| scope.holds(instance) || stays_open(wanted, observed, instance));
     render(&routes(open, observed), settings).generation
+}
+
+/// Whether the routes of an instance lead to it whatever this install does: it is there, somebody can sign in, and it came
+/// up whole once or is served already.
+#[must_use]
+pub fn stays_open(wanted: &Wanted, observed: &Observed, instance: &InstanceWanted) -> bool {
+    let there = instance.containers.iter().all(|container| chosen(wanted, observed, &instance.id, container).is_some());
+    let memory = observed.memory.instance(&instance.id);
+    let administered = memory.is_some_and(|memory| memory.administrator_at.is_some())
+        || instance.administrator.as_ref().is_none_or(|administrator| administrator.create.is_empty());
+    let proven = memory.is_some_and(|memory| memory.installed_at.is_some())
+        || instance.routes.iter().any(|route| observed.served.contains(&route.host));
+    there && administered && proven
 }
 
 /// The one container that stands for a service; others are leftovers of an interrupted install.

@@ -2,7 +2,7 @@
 //!
 //! Filled by `observe` and `state`; decisions read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -157,6 +157,8 @@ pub struct Observed {
     pub authority: Option<String>,
     /// The generation of nginx's configuration that is linked as current.
     pub generation: Option<String>,
+    /// The hosts that this generation serves.
+    pub served: BTreeSet<Domain>,
 }
 
 /// What no engine can tell: kept in `state.json`.
