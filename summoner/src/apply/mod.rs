@@ -63,6 +63,15 @@ pub struct Outcome {
     pub unchanged: bool,
 }
 
+impl Outcome {
+    /// Whose matter the failures are: of the whole command, or of a part while the rest is as wanted. None without any.
+    #[must_use]
+    pub fn failure(&self) -> Option<Kind> {
+        let kind = if self.ready.is_empty() { Kind::External } else { Kind::Partial };
+        (!self.failed.is_empty()).then_some(kind)
+    }
+}
+
 impl<E: Engine> World<'_, E> {
     fn layout(&self) -> &Layout {
         &self.config.layout
@@ -158,6 +167,11 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
     }
     routes.close().await?;
     orphans(world, &plan).await?;
+    let untouched =
+        situation.wanted.instances.iter().filter(|instance| !instance.proxy && scope.holds(instance)).map(|instance| &instance.id);
+    let ended = |id: &InstanceId| outcome.ready.contains(id) || outcome.failed.iter().any(|(failed, _)| failed == id);
+    let untouched: Vec<InstanceId> = untouched.filter(|id| !ended(id)).cloned().collect();
+    outcome.ready.extend(untouched);
     outcome.ready.sort();
     Ok(outcome)
 }

@@ -3,7 +3,7 @@
 use super::context::{Context, Loaded};
 use super::{plan, show};
 use crate::apply::{self, Outcome};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::plan::deploy::Scope;
 use crate::state::secrets;
 
@@ -36,18 +36,17 @@ pub(super) async fn apply(context: &Context, loaded: &Loaded, scope: &Scope, com
 }
 
 fn finish(context: &Context, loaded: &Loaded, mut outcome: Outcome) -> Result<u8> {
-    let (done, failed) = (outcome.ready.len(), outcome.failed.len());
+    let (done, failed, kind) = (outcome.ready.len(), outcome.failed.len(), outcome.failure());
     if let Some((_, first)) = outcome.failed.pop() {
         for (_, error) in &outcome.failed {
             context.note(&format!("{error}\n"));
         }
-        let kind = if done > 0 { Kind::Partial } else { Kind::External };
         let message = if failed > 1 {
             format!("{failed} instances could not be installed; the last: {}", first.message)
         } else {
             first.message.clone()
         };
-        return Err(Error { kind, message, ..first });
+        return Err(Error { kind: kind.unwrap_or(first.kind), message, ..first });
     }
     if outcome.unchanged {
         context.note(&format!(

@@ -28,7 +28,9 @@ pub struct Scope {
 }
 
 impl Scope {
-    fn holds(&self, instance: &InstanceWanted) -> bool {
+    /// Whether an instance is part of it; the proxy always is.
+    #[must_use]
+    pub fn holds(&self, instance: &InstanceWanted) -> bool {
         instance.proxy || self.only.as_ref().is_none_or(|only| only.contains(&instance.id))
     }
 }
