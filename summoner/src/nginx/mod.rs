@@ -240,17 +240,14 @@ impl<'a, E: Engine> Nginx<'a, E> {
             .cause(String::from_utf8_lossy(&output.stderr)))
     }
 
-    /// The container's address on the proxy's network, the only one it joins; None when it does not run.
+    /// The container's address on the proxy's network, the only one it joins; None when it does not run, or somebody took
+    /// it off the network: it can be asked nothing then, and finds the link once it is back.
     async fn address(&self) -> Result<Option<IpAddr>> {
         let Some(detail) = self.engine.inspect(self.container).await? else { return Ok(None) };
         if detail.running != Running::Running {
             return Ok(None);
         }
-        let address = detail.networks.values().find_map(|address| address.parse().ok());
-        address.map(Some).ok_or_else(|| {
-            Error::external(format!("{} runs without an address on any network", self.container))
-                .next(format!("summoner restart {}", self.container))
-        })
+        Ok(detail.networks.values().find_map(|address| address.parse().ok()))
     }
 }
 
