@@ -40,6 +40,14 @@ pub fn write_atomic_as(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32,
     sync_folder(folder)
 }
 
+/// Writes to a file of the kernel, such as `/proc/sys/vm/max_map_count`: those take no replacement, and need none.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn write_in_place(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(|error| Error::io("write", path, &error))
+}
+
 /// Points a symbolic link at `target`, in one step: there is never a moment without the link.
 ///
 /// # Errors

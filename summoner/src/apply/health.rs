@@ -1,7 +1,9 @@
 //! Waiting for containers, within bounds, with the log at hand when it fails.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::compose::{Condition, Healthcheck};
 use crate::docker::{ContainerDetail, Engine};

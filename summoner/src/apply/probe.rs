@@ -1,7 +1,9 @@
 //! Asks an instance through the proxy, by its own host name and over TLS, as a browser would.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::administrator::chain;
 use crate::config::Config;

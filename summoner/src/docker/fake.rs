@@ -24,8 +24,6 @@ pub trait Program: Send + Sync {
     fn start(&self) -> Option<i64> {
         None
     }
-    /// Hears a signal.
-    fn signal(&self, _signal: &str) {}
     /// Runs a command beside itself.
     fn exec(&self, _spec: &ExecSpec) -> ExecOutput {
         ExecOutput::default()

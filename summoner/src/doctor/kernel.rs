@@ -83,7 +83,7 @@ fn judge(name: &str, least: &Least, value: Result<Option<u64>>) -> Check {
 fn raise(name: &str, value: u64, places: &Places) -> Result<()> {
     let path = file(name, places).ok_or_else(|| Error::internal(format!("{name} was judged and has no file")))?;
     // The kernel's own file: written in place, there is nothing to rename.
-    std::fs::write(&path, format!("{value}\n")).map_err(|error| Error::io("write", &path, &error))?;
+    disk::write_in_place(&path, &format!("{value}\n"))?;
     let before = disk::read_if_there(&places.next_start, MAX_BYTES)?.unwrap_or_default();
     let text = merge(&String::from_utf8_lossy(&before), name, value);
     disk::ensure_folder(places.next_start.parent().unwrap_or(Path::new("/")), 0o755, None)?;

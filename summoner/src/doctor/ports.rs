@@ -157,7 +157,9 @@ fn unit(cgroup: &str) -> Option<String> {
 pub fn refuse_taken(config: &Config, containers: &[Container]) -> Result<()> {
     let root = config.layout.files.display().to_string();
     for (port, key) in of_proxy(config) {
-        if let Some(holder) = in_the_way(port, config.proxy.address, containers)?.filter(|holder| !holder.is_of(&root)) {
+        // What this very process holds is no stranger's.
+        let foreign = |holder: &Holder| !holder.is_of(&root) && !matches!(holder, Holder::Process { id, .. } if *id == std::process::id());
+        if let Some(holder) = in_the_way(port, config.proxy.address, containers)?.filter(foreign) {
             return Err(taken(port, key, &holder));
         }
     }

@@ -82,17 +82,16 @@ pub fn generation(wanted: &Wanted, observed: &Observed, scope: &Scope, settings:
     render(&routes(open, observed), settings).generation
 }
 
-/// Whether the routes of an instance lead to it whatever this install does: it is there, somebody can sign in, and it came
-/// up whole once or is served already.
+/// Whether the routes of an instance lead to it whatever this install does: it is there, and it is served already, or it
+/// came up whole once and somebody can sign in.
 #[must_use]
 pub fn stays_open(wanted: &Wanted, observed: &Observed, instance: &InstanceWanted) -> bool {
     let there = instance.containers.iter().all(|container| chosen(wanted, observed, &instance.id, container).is_some());
+    let served = instance.routes.iter().any(|route| observed.served.contains(&route.host));
     let memory = observed.memory.instance(&instance.id);
     let administered = memory.is_some_and(|memory| memory.administrator_at.is_some())
         || instance.administrator.as_ref().is_none_or(|administrator| administrator.create.is_empty());
-    let proven = memory.is_some_and(|memory| memory.installed_at.is_some())
-        || instance.routes.iter().any(|route| observed.served.contains(&route.host));
-    there && administered && proven
+    there && (served || administered && memory.is_some_and(|memory| memory.installed_at.is_some()))
 }
 
 /// The one container that stands for a service; others are leftovers of an interrupted install.

@@ -133,22 +133,6 @@ impl Engine for Fake {
         call.await
     }
 
-    async fn signal(&self, container: &str, signal: &str) -> Result<()> {
-        let name = self.lock().name(container);
-        let call = self.act(format!("signal {name} {signal}"), |state| {
-            let doing = format!("send {signal} to {container}");
-            let known = state.need(container, &doing)?;
-            if known.shown.running != Running::Running {
-                return refuse(&doing, 409, format!("cannot kill container: {container}: container {} is not running", known.shown.id));
-            }
-            if let Some(program) = state.programs.get(&name) {
-                program.signal(signal);
-            }
-            Ok(())
-        });
-        call.await
-    }
-
     async fn remove(&self, container: &str) -> Result<()> {
         let name = self.lock().name(container);
         let call = self.act(format!("remove {name}"), |state| {

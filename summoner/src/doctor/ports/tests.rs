@@ -15,6 +15,7 @@ fn container(name: &str, port: u16, owner: Option<&str>) -> Container {
         running: Running::Running,
         health: Health::None,
         status: String::new(),
+        network_ids: BTreeMap::new(),
         networks: BTreeMap::from([("edge".to_owned(), "10.213.0.2".to_owned())]),
         published: vec![port],
         created_at: 0,
