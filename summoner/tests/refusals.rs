@@ -30,9 +30,9 @@ fn a_config_that_is_no_text_is_named() {
     refused(b"\x7fELF\x02\x01\x00\x00\xff\xfe", &["config.yml is not a text file"]);
     let bed = Bed::new("refused");
     bed.run(&["version"]);
-    bed.run(&["plan"]).assert_says(&["config.yml does not exist", "next:  summoner init"]);
+    bed.run(&["plan"]).assert_says(&["there is no ", "config.yml", "next:  summoner init"]);
     std::fs::create_dir(bed.path().join("config.yml")).unwrap();
-    bed.run(&["plan"]).assert_says(&["config.yml is a folder"]);
+    bed.run(&["plan"]).assert_says(&["config.yml is a"]);
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn an_instance_that_is_never_healthy_stops_no_other() {
         let outcome = outcome.unwrap();
         assert_eq!(ids(&outcome), ["page-team.test", "store-team.test"]);
         insta::assert_snapshot!(errors(&outcome).join("\n"), @"
-        pair-team.test: error: postgresql-pair-team.test did not become healthy within 90 s
+        pair-team.test: error: postgresql-pair-team.test did not become healthy within 60 s
           cause: the last lines of its log:
                  line 88
                  line 89
@@ -154,6 +154,7 @@ fn without_an_administrator_the_door_stays_shut() {
                 insta::assert_snapshot!(plan, @"
                 create administrator pair-team.test: nobody can sign in yet
                 configure pair-team.test: its settings were not made yet for these containers
+                verify pair-team.test: these containers have not proven yet that they work
                 route GENERATION: the routes changed
                 ");
             }
