@@ -59,6 +59,7 @@ impl Docker {
         }
         let client = client.with_request_modifier(move |mut request| {
             let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+            tracing::debug!("engine: {} {path}", request.method());
             let mut parts = request.uri().clone().into_parts();
             parts.path_and_query = format!("/v{}.{}{path}", api.0, api.1).parse().ok();
             if let Ok(uri) = parts.try_into() {
