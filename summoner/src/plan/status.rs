@@ -35,7 +35,7 @@ pub struct InstanceReport {
     pub domain: String,
     /// Where it answers.
     pub url: Option<String>,
-    /// `running`, `starting`, `unhealthy`, `stopped`, `partial`, `absent`.
+    /// `running`, `starting`, `unhealthy`, `restarting`, `stopped`, `partial`, `absent`.
     pub state: &'static str,
     /// Its containers.
     pub containers: Vec<ContainerReport>,
@@ -261,6 +261,8 @@ fn state(found: &[(&ContainerWanted, Option<&Container>)]) -> &'static str {
     let running = known.iter().filter(|known| known.running == Running::Running).count();
     if known.is_empty() {
         "absent"
+    } else if known.iter().any(|known| known.running == Running::Restarting) {
+        "restarting"
     } else if running == 0 {
         "stopped"
     } else if running < found.len() {
