@@ -26,11 +26,20 @@ pub(super) async fn up<E: Engine>(
     for container in &instance.containers {
         bringing.container(container).await?;
     }
-    for container in &instance.containers {
-        bringing.progress(format!("waiting for {} to be healthy", container.name));
-        health::settled(world.engine, container).await?;
+    if !instance.proxy {
+        settled(world, instance).await?;
     }
     bringing.settings().await
+}
+
+/// Waits until all its containers are healthy; [`up`] leaves this to its caller for the proxy.
+pub(super) async fn settled<E: Engine>(world: &World<'_, E>, instance: &InstanceWanted) -> Result<()> {
+    for container in &instance.containers {
+        let message = format!("waiting for {} to be healthy", container.name);
+        world.tell(&Event::Progress { instance: Some(instance.id.to_string()), message });
+        health::settled(world.engine, container).await?;
+    }
+    Ok(())
 }
 
 struct Bringing<'a, E> {

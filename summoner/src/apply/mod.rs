@@ -142,14 +142,24 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
         .partition(|instance| instance.proxy);
     routes.open(&[]).await?;
     let mut memory = situation.observed.memory.clone();
-    for instance in proxy {
-        let up = bring_up(world, &situation, &plan, instance).await;
-        up.result?;
-        remember(world, &mut memory, instance, |known| prove(known, instance, world.now))?;
-        world.tell(&Event::Ready { instance: instance.id.to_string(), url: None, elapsed: up.since.elapsed() });
+    let since = Instant::now();
+    for instance in &proxy {
+        bring_up(world, &situation, &plan, instance).await.result?;
     }
     let mut coming = stream::iter(others).map(|instance| bring_up(world, &situation, &plan, instance)).buffer_unordered(TOGETHER);
-    while let Some(up) = coming.next().await {
+    // The proxy proves itself while the first of the others comes up; no route opens before both.
+    let settled = async {
+        for instance in &proxy {
+            instance::settled(world, instance).await?;
+            world.tell(&Event::Ready { instance: instance.id.to_string(), url: None, elapsed: since.elapsed() });
+        }
+        Ok::<_, Error>(())
+    };
+    let ((), mut next) = tokio::try_join!(settled, async { Ok(coming.next().await) })?;
+    for instance in proxy {
+        remember(world, &mut memory, instance, |known| prove(known, instance, world.now))?;
+    }
+    while let Some(up) = next {
         let finished = match up.result {
             Ok(made_at) => {
                 remember(world, &mut memory, up.instance, |known| {
@@ -166,6 +176,7 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
             remember(world, &mut memory, up.instance, |known| prove(known, up.instance, world.now))?;
         }
         report(world, &mut outcome, up.instance, up.since, finished);
+        next = coming.next().await;
     }
     routes.close().await?;
     orphans(world, &plan).await?;
