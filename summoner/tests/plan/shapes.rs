@@ -151,7 +151,7 @@ fn states_and_problems() {
     insta::assert_snapshot!(states.into_iter().chain(problems).collect::<Vec<_>>().join("\n"), @"
     nginx-team.test running
     pair-team.test unhealthy
-    page-team.test stopped
+    page-team.test restarting
     store-team.test partial
     name-broken nginx-team.test: the container mine should be called nginx-team.test; summoner install
     unhealthy pair-team.test: postgresql-pair-team.test is unhealthy; summoner logs pair-team.test --role postgresql
