@@ -26,6 +26,7 @@ pub mod doctor;
 pub mod lock;
 pub mod nginx;
 pub mod observe;
+pub mod repository;
 pub mod state;
 
 // FACES: thin; parse, call, show.

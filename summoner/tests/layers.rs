@@ -17,7 +17,9 @@ const LAYERS: [(&str, &[&str]); 4] = [
         &[
             "acme",
             "apply",
+            "archive",
             "backend",
+            "backup",
             "database",
             "disk",
             "docker",
@@ -28,6 +30,7 @@ const LAYERS: [(&str, &[&str]); 4] = [
             "notify",
             "observe",
             "repository",
+            "restore",
             "state",
         ],
     ),

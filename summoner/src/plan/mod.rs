@@ -6,6 +6,7 @@ pub mod budget;
 pub mod cert;
 pub mod deploy;
 pub mod route;
+pub mod snapshot;
 pub mod state;
 pub mod status;
 pub mod subnet;
