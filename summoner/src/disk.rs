@@ -6,7 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -127,6 +127,72 @@ pub fn is_folder(path: &Path) -> Result<bool> {
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(Error::io("look at", path, &source)),
     }
+}
+
+/// Removes a file and flushes its folder; absent is fine.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_folder(folder_of(path)?),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::io("remove", path, &source)),
+    }
+}
+
+/// Removes a folder with everything in it; absent is fine. A link is removed, never followed.
+///
+/// # Errors
+/// When something in it cannot be removed.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(source) => Err(source),
+    };
+    match removed {
+        Ok(()) => sync_folder(folder_of(path)?),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::io("remove", path, &source)),
+    }
+}
+
+/// Gives a file or folder another name on the same file system; on disk when this returns.
+///
+/// # Errors
+/// When it cannot be renamed, or something lies at the new name.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    let fail = |source: &io::Error| Error::io("move", from, source);
+    let here = rustix::fs::CWD;
+    rustix::fs::renameat_with(here, from, here, to, rustix::fs::RenameFlags::NOREPLACE).map_err(|error| fail(&error.into()))?;
+    sync_folder(folder_of(to)?)?;
+    sync_folder(folder_of(from)?)
+}
+
+/// Paths of what is in a folder, sorted; an absent folder is empty.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let fail = |source: &io::Error| Error::io("read the folder", folder, source);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(fail(&source)),
+    };
+    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>().map_err(|e| fail(&e))?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Flushes everything that was written to the file system of a path.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn sync_file_system(path: &Path) -> Result<()> {
+    let folder = File::open(path).map_err(|e| Error::io("open", path, &e))?;
+    rustix::fs::syncfs(&folder).map_err(|e| Error::io("flush the file system of", path, &e.into()))
 }
 
 /// Flushes the names in a folder to disk.

@@ -63,6 +63,31 @@ impl Layout {
         self.own().join("journal")
     }
 
+    /// What was begun on one instance.
+    #[must_use]
+    pub fn journal_of(&self, id: &InstanceId) -> PathBuf {
+        self.journal().join(format!("{id}.json"))
+    }
+
+    /// What restores replaced and keep until they are confirmed, a file an instance.
+    #[must_use]
+    pub fn restored(&self) -> PathBuf {
+        self.own().join("restored")
+    }
+
+    /// The folder where files wait to take the place of an instance's, and where the replaced ones are kept. The dot
+    /// keeps it out of every instance's name.
+    #[must_use]
+    pub fn beside_files(&self, id: &InstanceId) -> PathBuf {
+        self.files.join(format!(".restore-{id}"))
+    }
+
+    /// The same on the file system of the databases.
+    #[must_use]
+    pub fn beside_databases(&self, id: &InstanceId) -> PathBuf {
+        self.databases.join(format!(".restore-{id}"))
+    }
+
     /// The secrets of all instances, a folder each (0700).
     #[must_use]
     pub fn all_secrets(&self) -> PathBuf {

@@ -23,6 +23,7 @@ pub mod apply;
 pub mod disk;
 pub mod docker;
 pub mod doctor;
+pub mod journal;
 pub mod lock;
 pub mod nginx;
 pub mod observe;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::docker::{Engine, ExecSpec};
+use super::command::{self, container, short};
+use crate::docker::Engine;
 use crate::error::{Error, Result};
-use crate::minion::{Action, Administrator, Body, Exec, Request};
-use crate::name::ContainerName;
+use crate::minion::{Action, Administrator, Body, Request};
 use crate::plan::wanted::InstanceWanted;
 
 /// An application that is healthy may still refuse for a moment.
@@ -14,8 +14,6 @@ const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(2);
 /// How much of an answer is read.
 const MAX_ANSWER: usize = 1 << 20;
-/// How much of an answer is shown.
-const SHOWN: usize = 300;
 
 /// Makes the administrator unless the check says that there is one.
 pub(super) async fn create<E: Engine>(engine: &E, instance: &InstanceWanted, administrator: &Administrator) -> Result<()> {
@@ -51,27 +49,9 @@ async fn all<E: Engine>(engine: &E, instance: &InstanceWanted, actions: &[Action
 
 async fn act<E: Engine>(engine: &E, instance: &InstanceWanted, action: &Action) -> Result<()> {
     match action {
-        Action::Exec(exec) => run(engine, instance, exec).await,
+        Action::Exec(exec) => command::run(engine, instance, exec).await,
         Action::Request(wanted) => request(engine, instance, wanted).await,
     }
-}
-
-async fn run<E: Engine>(engine: &E, instance: &InstanceWanted, exec: &Exec) -> Result<()> {
-    let container = container(instance, &exec.service)?;
-    let spec = ExecSpec {
-        command: exec.command.clone(),
-        user: exec.user.clone(),
-        environment: exec.environment.clone(),
-        stdin: exec.stdin.clone().map(String::into_bytes),
-        timeout: Some(exec.timeout),
-    };
-    let output = engine.exec(container, &spec).await?;
-    if output.exit_code == 0 {
-        return Ok(());
-    }
-    let program = exec.command.first().map_or("", String::as_str);
-    let said = String::from_utf8_lossy(if output.stderr.is_empty() { &output.stdout } else { &output.stderr }).into_owned();
-    Err(Error::external(format!("{program} in {container} ended with {}", output.exit_code)).cause(short(&said)))
 }
 
 async fn request<E: Engine>(engine: &E, instance: &InstanceWanted, wanted: &Request) -> Result<()> {
@@ -134,17 +114,4 @@ pub(super) fn chain(error: &reqwest::Error) -> String {
         source = at.source();
     }
     text
-}
-
-fn container<'a>(instance: &'a InstanceWanted, service: &str) -> Result<&'a str> {
-    let found = instance.containers.iter().find(|container| container.service == service);
-    found.map(|container| container.name.as_str()).ok_or_else(|| {
-        let id: &crate::name::InstanceId = &instance.id;
-        Error::internal(format!("{} has no service {service}", ContainerName { role: crate::name::Role::App, instance: id.clone() }))
-    })
-}
-
-fn short(text: &str) -> String {
-    let text = text.trim();
-    if text.chars().count() <= SHOWN { text.to_owned() } else { text.chars().take(SHOWN).collect::<String>() + " …" }
 }

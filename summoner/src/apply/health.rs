@@ -41,7 +41,7 @@ pub(super) fn doubtful(situation: &Situation, scope: &Scope) -> BTreeSet<Instanc
 }
 
 /// Waits until a dependency is met.
-pub(super) async fn met<E: Engine>(engine: &E, container: &ContainerWanted, condition: Condition) -> Result<()> {
+pub async fn met<E: Engine>(engine: &E, container: &ContainerWanted, condition: Condition) -> Result<()> {
     match condition {
         Condition::Healthy => settled(engine, container).await,
         Condition::Started => wait(engine, container, |detail| (detail.running == Running::Running).then_some(())).await,
@@ -52,7 +52,7 @@ pub(super) async fn met<E: Engine>(engine: &E, container: &ContainerWanted, cond
 }
 
 /// Waits until a container is healthy, or runs steadily when it has no check.
-pub(super) async fn settled<E: Engine>(engine: &E, container: &ContainerWanted) -> Result<()> {
+pub async fn settled<E: Engine>(engine: &E, container: &ContainerWanted) -> Result<()> {
     if container.body.restart.as_deref().is_none_or(|restart| restart == "no") {
         // A one-off job: its end is its success.
         return wait(engine, container, |detail| {

@@ -62,7 +62,7 @@ fn of(image: &Image) -> ImageLock {
 
 /// What a container of an instance is made from: the reference while it still stands for the locked image, so that
 /// people see its name, else the locked image itself.
-pub(super) fn source<'a>(situation: &'a Situation, instance: &InstanceId, reference: &'a str) -> &'a str {
+pub fn source<'a>(situation: &'a Situation, instance: &InstanceId, reference: &'a str) -> &'a str {
     let lock = situation.observed.memory.instance(instance).and_then(|memory| memory.images.get(reference));
     match lock {
         Some(lock)

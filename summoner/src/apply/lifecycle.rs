@@ -1,6 +1,6 @@
 //! Daily work on containers that are there: start, stop, restart.
 
-use super::{World, health};
+use super::{World, crash, health};
 use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -12,7 +12,22 @@ use crate::plan::wanted::InstanceWanted;
 /// # Errors
 /// Not installed, or a container that does not come up.
 pub async fn start<E: Engine>(world: &World<'_, E>, situation: &Situation, instance: &InstanceWanted) -> Result<()> {
-    for container in &instance.containers {
+    let names: Vec<String> = instance.containers.iter().map(|container| container.name.clone()).collect();
+    start_these(world, situation, instance, &names).await?;
+    settle(world, instance, &names).await
+}
+
+/// Starts some of an instance's containers in order, each when what it depends on is ready.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_these<E: Engine>(
+    world: &World<'_, E>,
+    situation: &Situation,
+    instance: &InstanceWanted,
+    names: &[String],
+) -> Result<()> {
+    for container in instance.containers.iter().filter(|container| names.contains(&container.name)) {
         let known = situation.chosen(instance, container).ok_or_else(|| absent(instance))?;
         tell(world, instance, format!("start {}", known.name));
         for (service, dependency) in &container.body.depends_on {
@@ -20,9 +35,18 @@ pub async fn start<E: Engine>(world: &World<'_, E>, situation: &Situation, insta
                 health::met(world.engine, other, dependency.condition).await?;
             }
         }
+        crash::point();
         world.engine.start(&known.id).await?;
     }
-    for container in &instance.containers {
+    Ok(())
+}
+
+/// Waits until these containers are healthy.
+///
+/// # Errors
+/// A container that does not come up.
+pub async fn settle<E: Engine>(world: &World<'_, E>, instance: &InstanceWanted, names: &[String]) -> Result<()> {
+    for container in instance.containers.iter().filter(|container| names.contains(&container.name)) {
         tell(world, instance, format!("waiting for {} to be healthy", container.name));
         health::settled(world.engine, container).await?;
     }

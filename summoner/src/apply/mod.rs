@@ -4,14 +4,17 @@
 //! instance that fails stops no other. The loop in [`run`] alone writes the state and changes routes.
 
 mod administrator;
+pub mod command;
 pub mod crash;
 pub mod data;
-mod health;
-mod image;
+pub mod health;
+pub mod image;
 mod instance;
 pub mod lifecycle;
+pub mod moves;
 mod prepare;
 pub mod probe;
+pub mod recover;
 mod routes;
 
 use std::time::Instant;
@@ -73,11 +76,14 @@ impl Outcome {
 }
 
 impl<E: Engine> World<'_, E> {
-    fn layout(&self) -> &Layout {
+    /// Where things lie.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
         &self.config.layout
     }
 
-    fn tell(&self, event: &Event) {
+    /// Tells what happens.
+    pub fn tell(&self, event: &Event) {
         self.listener.hear(event);
     }
 

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::compose::Service;
 use crate::config::Config;
 use crate::error::Result;
-use crate::minion::{Action, Administrator, Minion, Route, SecretSpec, Smoke};
+use crate::minion::{Action, Administrator, Database, Exec, Minion, OwnDump, RestorePolicy, Route, SecretSpec, Smoke};
 use crate::name::{Domain, InstanceId, Role};
 
 /// Label of everything that is ours: the storage root of the installation it belongs to.
@@ -84,6 +84,29 @@ pub struct InstanceWanted {
     pub configure: Vec<Action>,
     /// What proves that it works.
     pub smoke: Option<Smoke>,
+    /// What backups and restores must know.
+    pub keeping: Keeping,
+}
+
+/// What backups and restores must know of an instance; commands are filled in.
+#[derive(Debug, Clone, Default)]
+pub struct Keeping {
+    /// Its databases.
+    pub databases: Vec<Database>,
+    /// Folders that a backup leaves out, absolute.
+    pub regenerable: Vec<PathBuf>,
+    /// Makes the application stand still without a stop.
+    pub quiesce: Vec<Exec>,
+    /// Lets it go on.
+    pub unquiesce: Vec<Exec>,
+    /// What follows a restore.
+    pub after_restore: Vec<Exec>,
+    /// How it dumps a database that is part of it.
+    pub dump: Option<OwnDump>,
+    /// Which version may read the data of a snapshot.
+    pub policy: RestorePolicy,
+    /// The tag of the application's image.
+    pub version: Option<String>,
 }
 
 /// A container to have.

@@ -6,15 +6,15 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    ContainerWanted, FolderWanted, Given, InstanceWanted, LABEL_DATABASE, LABEL_HASH, LABEL_INSTANCE, LABEL_MINION, LABEL_OWNER,
+    ContainerWanted, FolderWanted, Given, InstanceWanted, Keeping, LABEL_DATABASE, LABEL_HASH, LABEL_INSTANCE, LABEL_MINION, LABEL_OWNER,
     LABEL_ROLE, LABEL_SERVICE, NetworkWanted, RouteWanted, project_name,
 };
 use crate::compose::{self, Attachment, Logging, Project, Service};
 use crate::config::{Config, Instance};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
-use crate::minion::Minion;
 use crate::minion::template::{Inputs, Variables};
+use crate::minion::{Exec, Minion, OwnDump, TemplateError};
 use crate::name::{ContainerName, DatabaseKind, Domain, Role};
 
 /// Shown in place of a secret that does not exist yet.
@@ -67,9 +67,27 @@ impl Resolver<'_> {
                 .map(|action| variables.action(action))
                 .collect::<Result<_, _>>()
                 .map_err(|error| self.broken(&minion, &error))?,
+            keeping: self.keeping(&minion, &variables, &containers).map_err(|error| self.broken(&minion, &error))?,
             secrets: minion.secrets,
             absent_secrets,
             containers,
+        })
+    }
+
+    fn keeping(&self, minion: &Minion, variables: &Variables, containers: &[ContainerWanted]) -> Result<Keeping, TemplateError> {
+        let root = self.config.layout.instance_files(&self.instance.id);
+        let all = |execs: &[Exec]| execs.iter().map(|exec| variables.exec(exec)).collect::<Result<Vec<_>, _>>();
+        let own_dump = |dump: &OwnDump| Ok(OwnDump { create: all(&dump.create)?, files: dump.files.clone(), restore: all(&dump.restore)? });
+        let app = containers.iter().find(|container| container.role == Role::App);
+        Ok(Keeping {
+            databases: minion.databases.clone(),
+            regenerable: minion.folders.iter().filter(|folder| folder.regenerable).map(|folder| root.join(&folder.path)).collect(),
+            quiesce: all(&minion.quiesce)?,
+            unquiesce: all(&minion.unquiesce)?,
+            after_restore: all(&minion.after_restore)?,
+            dump: minion.dump.as_ref().map(own_dump).transpose()?,
+            policy: minion.versions.restore,
+            version: app.and_then(|app| app.image.rsplit_once(':')).map(|(_, tag)| tag.to_owned()),
         })
     }
 
