@@ -5,6 +5,7 @@
 pub mod budget;
 pub mod cert;
 pub mod deploy;
+pub mod restore;
 pub mod route;
 pub mod snapshot;
 pub mod state;
@@ -58,6 +59,16 @@ pub enum Action {
     Verify,
     /// Removes a network.
     RemoveNetwork,
+    /// Checks that a snapshot is whole.
+    VerifySnapshot,
+    /// Takes a snapshot.
+    TakeSnapshot,
+    /// Puts files beside the live ones.
+    StageFiles,
+    /// Loads a database beside the live one.
+    StageDatabase,
+    /// Puts what was staged in the place of what is live.
+    Swap,
 }
 
 impl Action {
@@ -98,6 +109,11 @@ impl Action {
             Self::Route => "route",
             Self::Verify => "verify",
             Self::RemoveNetwork => "remove network",
+            Self::VerifySnapshot => "verify snapshot",
+            Self::TakeSnapshot => "take snapshot",
+            Self::StageFiles => "stage files",
+            Self::StageDatabase => "stage database",
+            Self::Swap => "swap",
         }
     }
 }

@@ -269,6 +269,35 @@ impl Snapshot {
     }
 }
 
+/// A backup that holds files and one database, for tests of decisions.
+#[cfg(test)]
+pub(crate) fn example(id: &str, version: Option<&str>) -> Manifest {
+    let id: SnapshotId = id.parse().unwrap();
+    let artefact =
+        |name: &str, content| Artefact { name: name.into(), content, bytes: 10, bytes_raw: 100, sha256: String::new(), database: None };
+    Manifest {
+        version: VERSION,
+        kind: Kind::Backup,
+        consistency: Consistency::Application,
+        purpose: Purpose::Schedule,
+        summoner: "0.1.0".into(),
+        engine: "20.10.24".into(),
+        minion: id.instance.app.to_string(),
+        minion_version: version.map(str::to_owned),
+        ended_at: id.time,
+        artefacts: vec![artefact("mysql.sql.zst", Content::Dump), artefact("tree.tar.zst", Content::Tree)],
+        files: Some(Files { files: 1, others: 0, bytes: 100, packs: vec![] }),
+        images: BTreeMap::new(),
+        bytes_total: 200,
+        bytes_added: 20,
+        downtime_ms: Some(500),
+        downtime_predicted_ms: None,
+        duration_ms: 1000,
+        notes: vec![],
+        id,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
