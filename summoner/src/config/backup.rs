@@ -1,99 +1,192 @@
-//! `backup:` at the top of config.yml and in an app: when, and how many are kept.
+//! `backup:` at the top of config.yml and in an app: when, how, and how many are kept.
 
-use super::schedule;
-use super::values::short;
+use std::time::Duration;
+
+use super::quiet::Quiet;
+use super::schedule::{NEVER, Times};
+use super::today::checked;
+use super::values::{self, short};
 use super::written::At;
-use super::{Backup, Keep};
+use super::{Backup, Compression, Keep};
 use crate::fault::Faults;
 use crate::yaml::{Fields, Node};
 
-/// The word for "no such backup".
-const NEVER: &str = "never";
+/// The word that takes away a bound set one level up.
+const NONE: &str = "none";
 
 /// What stands in the file; None keeps what is one level up.
 #[derive(Debug, Default, Clone)]
 pub(super) struct WrittenBackup {
     /// Some(None) is never.
-    dump: Option<Option<String>>,
-    cold: Option<Option<String>>,
+    dump: Option<Option<Times>>,
+    cold: Option<Option<Times>>,
+    verify: Option<Option<Times>>,
+    forget: Option<Option<Times>>,
     keep: Option<At<WrittenKeep>>,
+    compression: Option<Compression>,
+    downtime_budget: Option<Option<Duration>>,
+    jitter: Option<Duration>,
+    quiet: Option<Option<Quiet>>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 struct WrittenKeep {
     last: Option<u32>,
+    hourly: Option<u32>,
     daily: Option<u32>,
     weekly: Option<u32>,
     monthly: Option<u32>,
+    yearly: Option<u32>,
+    within: Option<Option<Duration>>,
+    at_most: Option<Option<u32>>,
 }
 
 impl Default for Backup {
-    /// A dump every night, the files every Sunday night, and enough of each to notice a loss half a year later.
+    /// A dump every night, the files every Sunday night, read back and thinned out afterwards; and enough of each to
+    /// notice a loss half a year later.
     fn default() -> Self {
-        let keep = Keep { last: 3, daily: 7, weekly: 4, monthly: 6 };
-        Self { dump: Some("0 2 * * *".into()), cold: Some("0 3 * * 0".into()), keep }
+        let times = |text| Times::parse(text).ok();
+        Self {
+            dump: times("0 2 * * *"),
+            cold: times("0 3 * * 0"),
+            verify: times("0 5 * * 0"),
+            forget: times("30 5 * * *"),
+            keep: Keep::default(),
+            compression: Compression::Zstd,
+            downtime_budget: None,
+            jitter: Duration::ZERO,
+            quiet: None,
+        }
+    }
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { last: 3, hourly: 0, daily: 7, weekly: 4, monthly: 6, yearly: 0, within: None, at_most: None }
     }
 }
 
 impl WrittenBackup {
     pub(super) fn read(node: Option<&Node>, path: &str, faults: &mut Faults) -> Self {
         let Some(mut fields) = node.and_then(|node| Fields::open(node, path, faults)) else { return Self::default() };
-        let dump = times(&mut fields, "dump", faults);
-        let cold = times(&mut fields, "cold", faults);
-        let name = fields.name("keep");
-        let keep = fields.take("keep").and_then(|node| {
-            let mut keep = Fields::open(node, name, faults)?;
-            let value = WrittenKeep {
-                last: keep.integer("last", faults),
-                daily: keep.integer("daily", faults),
-                weekly: keep.integer("weekly", faults),
-                monthly: keep.integer("monthly", faults),
-            };
-            keep.finish(faults);
-            Some(At::new(value, &node.span))
-        });
+        let written = Self {
+            dump: times(&mut fields, "dump", faults),
+            cold: times(&mut fields, "cold", faults),
+            verify: times(&mut fields, "verify", faults),
+            forget: times(&mut fields, "forget", faults),
+            keep: keep(&mut fields, faults),
+            compression: value(&mut fields, "compression", compression, faults),
+            downtime_budget: value(&mut fields, "downtime_budget", |text| unless(NONE, text, budget), faults),
+            jitter: value(&mut fields, "jitter", jitter, faults),
+            quiet: value(&mut fields, "quiet", |text| unless(NEVER, text, Quiet::parse), faults),
+        };
         fields.finish(faults);
-        Self { dump, cold, keep }
+        written
     }
 
     /// Puts what is written here over what applies one level up.
     pub(super) fn over(&self, base: &Backup, faults: &mut Faults) -> Backup {
-        let keep = self.keep.as_ref().map_or(base.keep, |written| {
-            let WrittenKeep { last, daily, weekly, monthly } = written.value;
-            let keep = Keep {
-                last: last.unwrap_or(base.keep.last),
-                daily: daily.unwrap_or(base.keep.daily),
-                weekly: weekly.unwrap_or(base.keep.weekly),
-                monthly: monthly.unwrap_or(base.keep.monthly),
-            };
-            if keep.last == 0 && keep.daily == 0 && keep.weekly == 0 && keep.monthly == 0 {
-                faults.error_with_help(
-                    &written.span,
-                    "this keeps no backup at all",
-                    "at least one of last, daily, weekly, monthly is 1 or more",
-                );
-            }
-            keep
-        });
         Backup {
             dump: self.dump.clone().unwrap_or_else(|| base.dump.clone()),
             cold: self.cold.clone().unwrap_or_else(|| base.cold.clone()),
-            keep,
+            verify: self.verify.clone().unwrap_or_else(|| base.verify.clone()),
+            forget: self.forget.clone().unwrap_or_else(|| base.forget.clone()),
+            keep: self.keep.as_ref().map_or(base.keep, |written| written.over(base.keep, faults)),
+            compression: self.compression.unwrap_or(base.compression),
+            downtime_budget: self.downtime_budget.unwrap_or(base.downtime_budget),
+            jitter: self.jitter.unwrap_or(base.jitter),
+            quiet: self.quiet.unwrap_or(base.quiet),
         }
     }
 }
 
-fn times(fields: &mut Fields<'_>, key: &'static str, faults: &mut Faults) -> Option<Option<String>> {
+impl At<WrittenKeep> {
+    fn over(&self, base: Keep, faults: &mut Faults) -> Keep {
+        let WrittenKeep { last, hourly, daily, weekly, monthly, yearly, within, at_most } = self.value;
+        let keep = Keep {
+            last: last.unwrap_or(base.last),
+            hourly: hourly.unwrap_or(base.hourly),
+            daily: daily.unwrap_or(base.daily),
+            weekly: weekly.unwrap_or(base.weekly),
+            monthly: monthly.unwrap_or(base.monthly),
+            yearly: yearly.unwrap_or(base.yearly),
+            within: within.unwrap_or(base.within),
+            at_most: at_most.unwrap_or(base.at_most),
+        };
+        let counts = [keep.last, keep.hourly, keep.daily, keep.weekly, keep.monthly, keep.yearly];
+        if counts.iter().all(|count| *count == 0) && keep.within.is_none() {
+            let help = "at least one of last, hourly, daily, weekly, monthly, yearly is 1 or more, or `within` is set";
+            faults.error_with_help(&self.span, "this keeps no backup at all", help);
+        }
+        if keep.at_most == Some(0) {
+            faults.error_with_help(&self.span, "at_most: 0 keeps no backup at all", "1 or more; the newest good one always stays");
+        }
+        keep
+    }
+}
+
+fn keep(fields: &mut Fields<'_>, faults: &mut Faults) -> Option<At<WrittenKeep>> {
+    let name = fields.name("keep");
+    let node = fields.take("keep")?;
+    let mut keep = Fields::open(node, name, faults)?;
+    let written = WrittenKeep {
+        last: keep.integer("last", faults),
+        hourly: keep.integer("hourly", faults),
+        daily: keep.integer("daily", faults),
+        weekly: keep.integer("weekly", faults),
+        monthly: keep.integer("monthly", faults),
+        yearly: keep.integer("yearly", faults),
+        within: value(&mut keep, "within", |text| unless(NONE, text, values::duration), faults),
+        at_most: value(&mut keep, "at_most", |text| unless(NONE, text, count), faults),
+    };
+    keep.finish(faults);
+    Some(At::new(written, &node.span))
+}
+
+fn value<T>(fields: &mut Fields<'_>, key: &'static str, check: impl Fn(&str) -> Result<T, String>, faults: &mut Faults) -> Option<T> {
+    let what = fields.name(key);
+    fields.take(key).and_then(|node| checked(node, &what, check, faults))
+}
+
+/// None for the word, else the value.
+fn unless<T>(word: &str, text: &str, check: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text == word { Ok(None) } else { check(text).map(Some) }
+}
+
+fn count(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("`{}` is no number: write 1 or more, or none", short(text)))
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    match text {
+        "zstd" => Ok(Compression::Zstd),
+        "gzip" => Ok(Compression::Gzip),
+        other => Err(format!("`{}` is no compression: zstd or gzip", short(other))),
+    }
+}
+
+fn budget(text: &str) -> Result<Duration, String> {
+    let budget = values::duration(text)?;
+    if budget.is_zero() { Err("no application stops and starts in no time: write 30s, or none".to_owned()) } else { Ok(budget) }
+}
+
+fn jitter(text: &str) -> Result<Duration, String> {
+    const MOST: Duration = Duration::from_secs(6 * 3600);
+    let jitter = values::duration(text)?;
+    if jitter > MOST { Err(format!("{} is more than 6h, and the night would be over", short(text))) } else { Ok(jitter) }
+}
+
+fn times(fields: &mut Fields<'_>, key: &'static str, faults: &mut Faults) -> Option<Option<Times>> {
     let what = fields.name(key);
     let node = fields.take(key)?;
     let text = node.text(&what, faults)?;
-    if text == NEVER {
+    if text.trim() == NEVER {
         return Some(None);
     }
-    match schedule::parse(&text) {
-        Ok(schedule) => Some(Some(schedule.to_string())),
+    match Times::parse(&text) {
+        Ok(times) => Some(Some(times)),
         Err(error) => {
-            let help = "minute hour day month weekday: \"0 2 * * *\" is every night at two, \"0 3 * * 0\" Sundays at three; also @daily, @weekly, never";
+            let help = "nightly, hourly, daily, weekly, monthly, every 6h, at start, never; or as in cron, minute hour day month weekday: \"0 2 * * *\" is every night at two";
             faults.error_with_help(&node.span, format!("{what} is not a schedule: {}", short_sentence(&error.to_string())), help);
             None
         }

@@ -106,8 +106,8 @@ apps:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Minions;
     use crate::config::load::tests::{Fake, loaded};
-    use crate::config::{Minions, schedule};
 
     fn answers(preset: Option<Preset>) -> InitAnswers {
         let apps = preset.as_ref().map_or_else(|| vec!["ghost".to_owned()], |preset| preset.available(&Fake.names()));
@@ -148,8 +148,7 @@ mod tests {
             let (config, warnings) = loaded(&init(&answers(Some(preset.clone()))));
             assert!(config.instances.len() >= 3 && warnings.is_empty());
             let backup = &config.instances[0].backup;
-            assert!(schedule::parse(backup.dump.as_deref().unwrap()).is_ok());
-            assert!(preset.backup.contains(backup.dump.as_deref().unwrap()));
+            assert!(preset.backup.contains(backup.dump.as_ref().unwrap().as_str()));
         }
     }
 

@@ -60,6 +60,8 @@ fn resolve(root: &Node, surroundings: &Surroundings<'_>, faults: &mut Faults) ->
         email: written.email?,
         layout: layout?,
         timezone,
+        daemon: written.daemon.unwrap_or(true),
+        parallel: written.parallel.unwrap_or(1),
         certificates: Issuer::Internal,
         proxy: written.proxy,
         network_range: written.network_range,

@@ -12,6 +12,7 @@ mod init;
 mod legacy;
 mod load;
 mod migrate;
+pub mod quiet;
 mod read;
 pub mod schedule;
 mod schema;
@@ -24,7 +25,10 @@ mod written;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use self::quiet::Quiet;
+use self::schedule::Times;
 use crate::layout::Layout;
 use crate::minion::catalogue::Catalogue;
 use crate::name::{Domain, InstanceId};
@@ -104,6 +108,10 @@ pub struct Config {
     pub layout: Layout,
     /// IANA name.
     pub timezone: String,
+    /// Whether `install` sees to it that scheduled jobs run.
+    pub daemon: bool,
+    /// How many scheduled jobs run at once.
+    pub parallel: u32,
     /// Who signs certificates.
     pub certificates: Issuer,
     /// The proxy's own settings.
@@ -116,6 +124,15 @@ pub struct Config {
     pub proxy_instance: Instance,
     /// Everything else that was asked for, in the order of the file.
     pub instances: Vec<Instance>,
+}
+
+impl Config {
+    /// The time zone of schedules.
+    #[must_use]
+    pub fn zone(&self) -> chrono_tz::Tz {
+        // Its name was checked when the file was read.
+        self.timezone.parse().unwrap_or(chrono_tz::UTC)
+    }
 }
 
 /// Who signs certificates.
@@ -169,23 +186,52 @@ pub struct Resources {
 /// When an instance is backed up and what is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backup {
-    /// Cron expression of the hot dumps; None is never.
-    pub dump: Option<String>,
-    /// Cron expression of the cold backups; None is never.
-    pub cold: Option<String>,
+    /// When databases are dumped; None is never.
+    pub dump: Option<Times>,
+    /// When files are copied; None is never.
+    pub cold: Option<Times>,
+    /// When snapshots are read back; None is never.
+    pub verify: Option<Times>,
+    /// When snapshots beyond `keep` are removed; None is never.
+    pub forget: Option<Times>,
     /// How many of each to keep.
     pub keep: Keep,
+    /// What artefacts are compressed with.
+    pub compression: Compression,
+    /// Past it a cold backup starts the application and fails; None waits.
+    pub downtime_budget: Option<Duration>,
+    /// Jobs start up to this much later, each always by the same time.
+    pub jitter: Duration,
+    /// Hours in which no scheduled job starts.
+    pub quiet: Option<Quiet>,
 }
 
-/// How many snapshots to keep.
+/// What artefacts are compressed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Faster and smaller.
+    Zstd,
+    /// For machines that have nothing else to open it.
+    Gzip,
+}
+
+/// How many good snapshots of each kind to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
     /// The newest ones.
     pub last: u32,
+    /// One an hour.
+    pub hourly: u32,
     /// One a day.
     pub daily: u32,
     /// One a week.
     pub weekly: u32,
     /// One a month.
     pub monthly: u32,
+    /// One a year.
+    pub yearly: u32,
+    /// All that are younger.
+    pub within: Option<Duration>,
+    /// Never more than this, whatever the others say; the newest always stays.
+    pub at_most: Option<u32>,
 }

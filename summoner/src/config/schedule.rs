@@ -6,6 +6,7 @@
 //! Pure: knows no clock; `now` is an argument.
 
 mod field;
+mod times;
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +16,8 @@ use chrono::{DateTime, Duration, MappedLocalTime, NaiveDateTime, TimeZone};
 use crate::fault::did_you_mean;
 
 use field::Field;
+
+pub use times::{NEVER, Times, TimesError};
 
 /// When a job is due, in the local time of a zone that is given when asking.
 #[derive(Debug, Clone)]

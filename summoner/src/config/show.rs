@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Config, Instance, Issuer, VERSION};
+use super::schedule::Times;
+use super::values::shown_duration;
+use super::{Compression, Config, Instance, Issuer, VERSION};
 use crate::name::Domain;
 
 /// What stands in place of a secret.
@@ -36,6 +38,8 @@ struct Shown<'a> {
     email: &'a str,
     storage: Storage<'a>,
     timezone: &'a str,
+    daemon: bool,
+    parallel: u32,
     certificates: Certificates,
     proxy: Proxy<'a>,
     networks: Networks<'a>,
@@ -90,15 +94,25 @@ struct Resources {
 struct Backup<'a> {
     dump: Option<&'a str>,
     cold: Option<&'a str>,
+    verify: Option<&'a str>,
+    forget: Option<&'a str>,
     keep: Keep,
+    compression: &'static str,
+    downtime_budget: Option<String>,
+    jitter: String,
+    quiet: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Keep {
     last: u32,
+    hourly: u32,
     daily: u32,
     weekly: u32,
     monthly: u32,
+    yearly: u32,
+    within: Option<String>,
+    at_most: Option<u32>,
 }
 
 impl<'a> Shown<'a> {
@@ -113,6 +127,8 @@ impl<'a> Shown<'a> {
             email: &config.email,
             storage: Storage { files: &config.layout.files, databases: &config.layout.databases },
             timezone: &config.timezone,
+            daemon: config.daemon,
+            parallel: config.parallel,
             certificates: Certificates { issuer },
             proxy: Proxy {
                 address: config.proxy.address.map(|address| address.to_string()),
@@ -128,7 +144,6 @@ impl<'a> Shown<'a> {
 
 impl<'a> App<'a> {
     fn of(instance: &'a Instance) -> Self {
-        let keep = instance.backup.keep;
         Self {
             id: instance.id.to_string(),
             minion: &instance.minion,
@@ -141,11 +156,27 @@ impl<'a> App<'a> {
                 memory_bytes: instance.resources.memory_bytes,
                 cpus: instance.resources.nano_cpus.map(|nano| nano as f64 / 1e9),
             },
-            backup: Backup {
-                dump: instance.backup.dump.as_deref(),
-                cold: instance.backup.cold.as_deref(),
-                keep: Keep { last: keep.last, daily: keep.daily, weekly: keep.weekly, monthly: keep.monthly },
+            backup: Backup::of(&instance.backup),
+        }
+    }
+}
+
+impl<'a> Backup<'a> {
+    fn of(backup: &'a super::Backup) -> Self {
+        let super::Keep { last, hourly, daily, weekly, monthly, yearly, within, at_most } = backup.keep;
+        Self {
+            dump: backup.dump.as_ref().map(Times::as_str),
+            cold: backup.cold.as_ref().map(Times::as_str),
+            verify: backup.verify.as_ref().map(Times::as_str),
+            forget: backup.forget.as_ref().map(Times::as_str),
+            keep: Keep { last, hourly, daily, weekly, monthly, yearly, within: within.map(shown_duration), at_most },
+            compression: match backup.compression {
+                Compression::Zstd => "zstd",
+                Compression::Gzip => "gzip",
             },
+            downtime_budget: backup.downtime_budget.map(shown_duration),
+            jitter: shown_duration(backup.jitter),
+            quiet: backup.quiet.map(|quiet| quiet.to_string()),
         }
     }
 }
@@ -185,6 +216,8 @@ mod tests {
           files: /srv/team/data
           databases: /srv/team/data/database
         timezone: Europe/Paris
+        daemon: true
+        parallel: 1
         certificates:
           issuer: internal
         proxy:
@@ -205,11 +238,21 @@ mod tests {
             backup:
               dump: 0 2 * * *
               cold: 0 3 * * 0
+              verify: 0 5 * * 0
+              forget: 30 5 * * *
               keep:
                 last: 3
+                hourly: 0
                 daily: 7
                 weekly: 4
                 monthly: 6
+                yearly: 0
+                within: null
+                at_most: null
+              compression: zstd
+              downtime_budget: null
+              jitter: 0s
+              quiet: null
         networks:
           range: null
           edge: summoner-edge
@@ -232,11 +275,21 @@ mod tests {
           backup:
             dump: 0 2 * * *
             cold: 0 3 * * 0
+            verify: 0 5 * * 0
+            forget: 30 5 * * *
             keep:
               last: 3
+              hourly: 0
               daily: 7
               weekly: 4
               monthly: 6
+              yearly: 0
+              within: null
+              at_most: null
+            compression: zstd
+            downtime_budget: null
+            jitter: 0s
+            quiet: null
         ");
         assert_eq!(show_json(&config)["version"], 1);
         assert_eq!(show_json(&config)["instances"][0]["resources"]["cpus"], 1.5);

@@ -31,6 +31,8 @@ pub(super) fn read(node: &Node, faults: &mut Faults) -> Option<Written> {
         written.edge_network = networks.take("edge").and_then(|node| checked(node, "networks.edge", values::network_name, faults));
         networks.finish(faults);
     }
+    written.daemon = fields.boolean("daemon", faults);
+    written.parallel = fields.take("parallel").and_then(|node| checked(node, "parallel", values::parallel, faults));
     written.backup = WrittenBackup::read(fields.take("backup"), "backup", faults);
     written.apps = fields.take("apps").map(|node| apps(node, faults)).unwrap_or_default();
     fields.finish(faults);

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
@@ -65,6 +66,41 @@ pub(super) fn email(text: &str) -> Result<String, String> {
     }
     let domain = Domain::from_str(domain).map_err(|error| wrong(&error.to_string()))?;
     Ok(format!("{local}@{domain}"))
+}
+
+/// `30s`, `10m`, `6h`, `30d`, `4w`: a length of time.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{}` is no length of time: write 30s, 10m, 6h, 30d or 4w", short(text));
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds: u32 = match unit.trim() {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        "w" => 7 * 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    // A hundred years is longer than any backup is kept.
+    let most = 100 * 366 * 24 * 3600_u64;
+    let length = number.parse::<u32>().map_err(|_| wrong())?;
+    let length = u64::from(length) * u64::from(seconds);
+    if length > most { Err(wrong()) } else { Ok(Duration::from_secs(length)) }
+}
+
+/// As [`duration`] reads it, in the largest unit that is whole.
+pub(super) fn shown_duration(length: Duration) -> String {
+    let seconds = length.as_secs();
+    let units = [("d", 24 * 3600), ("h", 3600), ("m", 60)];
+    let unit = units.into_iter().find(|(_, unit)| seconds > 0 && seconds.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{seconds}s"), |(name, unit)| format!("{}{name}", seconds / unit))
+}
+
+/// How many jobs run at once.
+pub(super) fn parallel(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=16).contains(number));
+    number.ok_or_else(|| format!("`{}` is no number of jobs: 1 to 16", short(text)))
 }
 
 /// The name of a variable.
@@ -140,6 +176,17 @@ mod tests {
         assert_eq!(cpus("1.5"), Ok(1_500_000_000));
         for text in ["0", "-1", "1e3", "inf", "NaN", "", "2000"] {
             assert!(cpus(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_are_read_and_shown() {
+        for text in ["30s", "10m", "6h", "30d", "90s", "0s"] {
+            assert_eq!(shown_duration(duration(text).unwrap()), text);
+        }
+        assert_eq!(duration("4w"), Ok(Duration::from_secs(28 * 24 * 3600)));
+        for text in ["", "30", "s", "-1s", "1.5h", "1y", "99999d", "4294967296s", "1 h 5 m"] {
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 

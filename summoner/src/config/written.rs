@@ -33,6 +33,8 @@ pub(super) struct Written {
     pub(super) proxy_minion: Option<At<String>>,
     pub(super) network_range: Option<String>,
     pub(super) edge_network: Option<String>,
+    pub(super) daemon: Option<bool>,
+    pub(super) parallel: Option<u32>,
     pub(super) backup: WrittenBackup,
     pub(super) apps: Vec<WrittenApp>,
 }

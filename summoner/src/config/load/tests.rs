@@ -1,9 +1,11 @@
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Minions, edit};
+use crate::config::schedule::Times;
+use crate::config::{Compression, Minions, edit};
 
 /// A catalogue of a few, so that no test depends on the real one.
 pub(in crate::config) struct Fake;
@@ -70,7 +72,7 @@ fn a_newcomer_needs_six_lines() {
     assert_eq!(config.layout.files, Path::new("/srv/team/data"));
     assert_eq!(config.layout.databases, Path::new("/srv/team/data/database"));
     assert_eq!((config.timezone.as_str(), config.proxy.https_port), ("Europe/Paris", 443));
-    assert_eq!(config.instances[0].backup.dump.as_deref(), Some("0 2 * * *"));
+    assert_eq!(config.instances[0].backup.dump.as_ref().map(Times::as_str), Some("0 2 * * *"));
 }
 
 #[test]
@@ -263,19 +265,45 @@ fn storage_roots_that_would_harm_are_refused() {
 
 #[test]
 fn schedules_are_checked() {
-    insta::assert_snapshot!(rest("backup: {dump: 0 3 31 2 *, cold: 0 3 * *, keep: {last: 0, daily: -1, weekly: 0, yearly: 5}}\napps: {ghost: {backup: {dump: never, keep: {last: 0, daily: 0, weekly: 0, monthly: 0}}}}\n"), @r#"
-    config.yml:4:16: backup.dump is not a schedule: it never comes: no month named there has such a day (minute hour day month weekday: "0 2 * * *" is every night at two, "0 3 * * 0" Sundays at three; also @daily, @weekly, never)
-    config.yml:4:34: backup.cold is not a schedule: a schedule has 5 fields (minute hour day month weekday), this one has 4 (minute hour day month weekday: "0 2 * * *" is every night at two, "0 3 * * 0" Sundays at three; also @daily, @weekly, never)
-    config.yml:4:66: backup.keep.daily must be a whole number in its range, but a number stands here
-    config.yml:4:81: unknown key `yearly` in backup.keep (allowed: daily, last, monthly, weekly)
-    config.yml:5:44: this keeps no backup at all (at least one of last, daily, weekly, monthly is 1 or more)
+    insta::assert_snapshot!(rest("backup: {dump: 0 3 31 2 *, cold: nigthly, verify: every 1m, forget: at noon, keep: {last: 0, daily: -1, weekly: 0, often: 5, within: long}}\napps: {ghost: {backup: {dump: never, keep: {last: 0, daily: 0, weekly: 0, monthly: 0}}}, wekan: {backup: {keep: {at_most: 0}, parallel: 2}}}\n"), @r#"
+    config.yml:4:16: backup.dump is not a schedule: it never comes: no month named there has such a day (nightly, hourly, daily, weekly, monthly, every 6h, at start, never; or as in cron, minute hour day month weekday: "0 2 * * *" is every night at two)
+    config.yml:4:34: backup.cold is not a schedule: `nigthly` is no word for times (nightly, hourly, daily, weekly, monthly, every 6h, at start, never; or as in cron, minute hour day month weekday: "0 2 * * *" is every night at two)
+    config.yml:4:51: backup.verify is not a schedule: every 1m is out of bounds: 5m to 366d (nightly, hourly, daily, weekly, monthly, every 6h, at start, never; or as in cron, minute hour day month weekday: "0 2 * * *" is every night at two)
+    config.yml:4:69: backup.forget is not a schedule: `at noon` is no word for times (nightly, hourly, daily, weekly, monthly, every 6h, at start, never; or as in cron, minute hour day month weekday: "0 2 * * *" is every night at two)
+    config.yml:4:101: backup.keep.daily must be a whole number in its range, but a number stands here
+    config.yml:4:116: unknown key `often` in backup.keep (allowed: at_most, daily, hourly, last, monthly, weekly, within, yearly)
+    config.yml:4:134: backup.keep.within: `long` is no length of time: write 30s, 10m, 6h, 30d or 4w
+    config.yml:5:44: this keeps no backup at all (at least one of last, hourly, daily, weekly, monthly, yearly is 1 or more, or `within` is set)
+    config.yml:5:113: at_most: 0 keeps no backup at all (1 or more; the newest good one always stays)
+    config.yml:5:127: unknown key `parallel` in apps.wekan.backup (allowed: cold, compression, downtime_budget, dump, forget, jitter, keep, quiet, verify)
     "#);
     let (config, _) = loaded(
-        "version: 1\ndomain: a.org\nemail: you@a.org\nbackup: {cold: '@weekly', keep: {last: 9}}\napps: {ghost: {backup: {dump: never, keep: {daily: 30}}}}\n",
+        "version: 1\ndomain: a.org\nemail: you@a.org\nbackup: {cold: '@weekly', verify: every 7d, keep: {last: 9, within: 30d, at_most: 50}}\napps: {ghost: {backup: {dump: never, keep: {daily: 30, at_most: none}}}}\n",
     );
     let backup = &config.instances[0].backup;
-    assert_eq!((backup.dump.as_deref(), backup.cold.as_deref()), (None, Some("@weekly")));
-    assert_eq!((backup.keep.last, backup.keep.daily, backup.keep.weekly), (9, 30, 4));
+    assert_eq!((backup.dump.as_ref(), backup.cold.as_ref().map(Times::as_str)), (None, Some("@weekly")));
+    assert_eq!((backup.keep.last, backup.keep.daily, backup.keep.weekly, backup.keep.at_most), (9, 30, 4, None));
+    assert_eq!(backup.keep.within, Some(Duration::from_secs(30 * 86400)));
+}
+
+#[test]
+fn how_backups_run_is_checked() {
+    insta::assert_snapshot!(rest("parallel: 99\ndaemon: maybe\nbackup: {compression: lzma, downtime_budget: 0s, jitter: 1d, quiet: 8-18}\n"), @"
+    config.yml:4:11: parallel: `99` is no number of jobs: 1 to 16
+    config.yml:5:9: daemon must be true or false, but text stands here
+    config.yml:6:23: backup.compression: `lzma` is no compression: zstd or gzip
+    config.yml:6:46: backup.downtime_budget: no application stops and starts in no time: write 30s, or none
+    config.yml:6:58: backup.jitter: 1d is more than 6h, and the night would be over
+    config.yml:6:69: backup.quiet: `8-18` is no span of hours: write 08:00-18:00, or never
+    ");
+    let (config, _) = loaded(
+        "version: 1\ndomain: a.org\nemail: you@a.org\nparallel: 2\ndaemon: false\nbackup: {quiet: 08:00-18:00, downtime_budget: 30s, jitter: 10m}\napps: {ghost: {backup: {quiet: never, compression: gzip, downtime_budget: none}}}\n",
+    );
+    assert_eq!((config.parallel, config.daemon), (2, false));
+    let (all, ghost) = (&config.proxy_instance.backup, &config.instances[0].backup);
+    assert_eq!((all.quiet.map(|quiet| quiet.to_string()).as_deref(), ghost.quiet), (Some("08:00-18:00"), None));
+    assert_eq!((all.downtime_budget, ghost.downtime_budget), (Some(Duration::from_secs(30)), None));
+    assert_eq!((ghost.jitter, ghost.compression), (Duration::from_secs(600), Compression::Gzip));
 }
 
 #[test]
@@ -288,7 +316,7 @@ fn the_form_itself_is_checked() {
     insta::assert_snapshot!(faults("version: 1\ndomain: a.org\napps:\n\tghost:\n"), @"config.yml:4:2: a tab indents this line: YAML wants spaces");
     insta::assert_snapshot!(rest("backup:\n  dump: */30 * * * *\n"), @r#"config.yml:5:9: not valid YAML: while parsing node, found unknown anchor (put quotes around a value that begins with a star: "*/30 * * * *")"#);
     insta::assert_snapshot!(rest("backup:\n  dump: * 2 * * *\n"), @r#"config.yml:5:9: not valid YAML: while scanning an anchor or alias, did not find expected alphabetic or numeric character (put quotes around a value that begins with a star: "*/30 * * * *")"#);
-    insta::assert_snapshot!(rest("summoner: {domain: a.org}\nx-mine: anything\n"), @"config.yml:4:1: unknown key `summoner` (allowed: apps, backup, certificates, domain, email, networks, proxy, storage, timezone, version)");
+    insta::assert_snapshot!(rest("summoner: {domain: a.org}\nx-mine: anything\n"), @"config.yml:4:1: unknown key `summoner` (allowed: apps, backup, certificates, daemon, domain, email, networks, parallel, proxy, storage, timezone, version)");
     let bomb = (1..10).fold("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned(), |text, n| {
         format!("{text}a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","))
     });
