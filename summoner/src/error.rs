@@ -51,7 +51,7 @@ impl Kind {
 }
 
 /// What failed, its cause, and the next command.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     /// Whose matter it is.
     pub kind: Kind,

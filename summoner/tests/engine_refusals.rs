@@ -49,16 +49,18 @@ fn a_health_check_that_never_passes_is_quoted() {
 }
 
 #[test]
-fn an_image_that_is_not_to_be_had_is_named_and_touches_nothing() {
+fn an_image_that_is_not_to_be_had_is_named_and_keeps_its_instance_alone_back() {
     let bed = pair("image");
     bed.ok(&["install"]);
+    bed.config("  pair:\n  statik:\n");
     let before = bed.docker(&["inspect", "-f", "{{.Id}} {{.State.StartedAt}}", &bed.id("pair")]);
     // Nobody listens there: a registry out of reach.
     bed.minion("pair", PAIR_MINION, &PAIR_COMPOSE.replacen("nginx:1.30.6", "127.0.0.1:9/nothing/here:1.2.3", 1));
     let said = bed.run(&["install"]);
-    assert_eq!(said.code, 1, "{}", said.err);
+    assert_eq!(said.code, 3, "statik is installed, pair is not: {}", said.err);
     said.assert_says(&["cannot pull the image 127.0.0.1:9/nothing/here:1.2.3", "scripts/images 127.0.0.1:9/nothing/here:1.2.3"]);
     assert_eq!(bed.docker(&["inspect", "-f", "{{.Id}} {{.State.StartedAt}}", &bed.id("pair")]), before, "a running container was touched");
+    assert_eq!((bed.get("www", "/").0, bed.get("pair", "/").0), (403, 403), "both are served");
 }
 
 #[test]
@@ -80,7 +82,7 @@ fn a_registry_that_asks_for_a_login_is_said() {
     let image = format!("127.0.0.1:{port}/team/secret:1.2.3");
     bed.minion("pair", PAIR_MINION, &PAIR_COMPOSE.replacen("nginx:1.30.6", &image, 1)).config("  pair:\n");
     let said = bed.run(&["install"]);
-    assert_eq!(said.code, 1);
+    assert_eq!(said.code, 1, "nothing else was to be installed");
     said.assert_says(&[&format!("cannot pull the image {image}"), &format!("docker login 127.0.0.1:{port}")]);
 }
 
@@ -97,6 +99,7 @@ fn a_port_that_somebody_holds_is_told_with_its_holder() {
 #[test]
 fn a_name_that_somebody_holds_is_never_touched() {
     let bed = pair("taken");
+    bed.config("  pair:\n  statik:\n");
     let name = bed.id("pair");
     bed.docker(&["run", "-d", "--name", &name, "--label", "summoner.test=1", "nginx:1.30.6"]);
     let shown = bed.run(&["status", "--json"]);
@@ -104,9 +107,13 @@ fn a_name_that_somebody_holds_is_never_touched() {
     let still = bed.docker(&["inspect", "-f", "{{.State.Status}}", &name]);
     bed.docker(&["rm", "-f", &name]);
     assert!(shown.out.contains(&format!("\"name\": \"{name}\"")) && shown.out.contains("\"foreign\""), "{}", shown.out);
-    assert_ne!(said.code, 0);
+    assert_eq!(said.code, 3, "statik is installed, pair is not: {}", said.err);
     said.assert_says(&[&format!("the name {name} is taken"), "docker rename"]);
     assert_eq!(still.trim(), "running");
+    assert_eq!(bed.get("www", "/").0, 403);
+    assert!(!bed.containers().iter().any(|made| made.contains("pair")), "something of pair was made: {:?}", bed.containers());
+    bed.ok(&["install"]);
+    bed.assert_nothing_to_do("the name is free");
 }
 
 #[test]

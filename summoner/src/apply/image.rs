@@ -1,5 +1,6 @@
 //! Images first: everything is on this host, and locked to what it means here, before anything running is touched.
 
+use super::aside::Aside;
 use super::{World, crash};
 use crate::docker::Engine;
 use crate::error::Result;
@@ -7,12 +8,14 @@ use crate::event::Event;
 use crate::name::InstanceId;
 use crate::observe::Situation;
 use crate::plan::state::{Image, ImageLock};
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Plan, Step};
 use crate::state;
 
-/// Pulls what is absent and locks each reference that an instance uses for the first time.
-pub(super) async fn all<E: Engine>(world: &World<'_, E>, situation: &mut Situation, plan: &Plan) -> Result<()> {
-    for step in plan.steps.iter().filter(|step| step.action == Action::PullImage) {
+/// Pulls what is absent and locks each reference that an instance uses for the first time. Instances whose images cannot
+/// be had are put aside.
+pub(super) async fn all<E: Engine>(world: &World<'_, E>, situation: &mut Situation, plan: &mut Plan, aside: &mut Aside) -> Result<()> {
+    let pulls: Vec<Step> = plan.steps.iter().filter(|step| step.action == Action::PullImage).cloned().collect();
+    for step in &pulls {
         let lock = step.instance.as_ref().and_then(|id| situation.observed.memory.lock(id, &step.object));
         // A locked image that is gone comes back by its digest: the tag may mean another one by now.
         let reference = lock.and_then(|lock| lock.digest.clone()).unwrap_or_else(|| step.object.clone());
@@ -24,17 +27,20 @@ pub(super) async fn all<E: Engine>(world: &World<'_, E>, situation: &mut Situati
             });
         };
         crash::point();
-        world.engine.pull(&reference, &tell).await?;
+        if let Err(error) = world.engine.pull(&reference, &tell).await {
+            aside.image(situation, plan, &step.object, error)?;
+            continue;
+        }
         if let Some(image) = world.engine.image(&reference).await? {
             situation.observed.images.insert(step.object.clone(), image);
         }
     }
-    lock(world, situation).await
+    lock(world, situation, aside).await
 }
 
-async fn lock<E: Engine>(world: &World<'_, E>, situation: &mut Situation) -> Result<()> {
+async fn lock<E: Engine>(world: &World<'_, E>, situation: &mut Situation, aside: &Aside) -> Result<()> {
     let mut memory = situation.observed.memory.clone();
-    for instance in &situation.wanted.instances {
+    for instance in situation.wanted.instances.iter().filter(|instance| !aside.holds(&instance.id)) {
         for container in &instance.containers {
             let Some(image) = situation.observed.images.get(&container.image) else { continue };
             let of_instance = memory.instances.entry(instance.id.clone()).or_default();

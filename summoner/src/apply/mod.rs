@@ -4,6 +4,7 @@
 //! instance that fails stops no other. The loop in [`run`] alone writes the state and changes routes.
 
 mod administrator;
+mod aside;
 pub mod command;
 pub mod crash;
 pub mod data;
@@ -19,6 +20,7 @@ mod routes;
 
 use std::time::Instant;
 
+use aside::Aside;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 
@@ -117,35 +119,29 @@ pub fn proxy_settings(config: &Config) -> ProxySettings {
 /// Makes the host what config.yml says.
 ///
 /// # Errors
-/// What concerns the whole host: no engine, a full disk, an image that cannot be had. What concerns one instance is in
-/// the outcome.
+/// What concerns the whole host: no engine, a full disk, something in the proxy's way. What concerns one instance is in
+/// the outcome: a name that somebody holds, an image that cannot be had, containers that do not come up.
 pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outcome> {
     for folder in state::secrets::guard(world.layout())? {
         world.tell(&Event::Note { message: format!("{} could be entered by others; now only root can", folder.display()) });
     }
-    let (mut situation, mut plan) = world.plan(scope).await?;
-    refuse_obstacles(&plan)?;
-    refuse_taken_ports(world, &situation, &plan)?;
-    if plan.steps.iter().any(|step| step.action.is_preparation()) {
-        prepare::all(world, &situation, &plan)?;
-        (situation, plan) = world.plan(scope).await?;
-        refuse_preparations(&plan)?;
-    }
+    let (mut situation, mut plan, mut aside) = prepared(world, scope).await?;
     let mut outcome = Outcome { unchanged: plan.is_empty(), ..Outcome::default() };
     let doubtful = health::doubtful(&situation, scope);
     if outcome.unchanged && doubtful.is_empty() {
         outcome.ready = situation.wanted.instances.iter().map(|instance| instance.id.clone()).collect();
         return Ok(outcome);
     }
-    image::all(world, &mut situation, &plan).await?;
+    image::all(world, &mut situation, &mut plan, &mut aside).await?;
     network(world, &situation, &plan, None).await?;
     let mut routes = routes::Routes::new(world, &situation);
     let (proxy, others): (Vec<_>, Vec<_>) = situation
         .wanted
         .instances
         .iter()
-        .filter(|instance| plan.concerns(&instance.id) || doubtful.contains(&instance.id))
+        .filter(|instance| !aside.holds(&instance.id) && (plan.concerns(&instance.id) || doubtful.contains(&instance.id)))
         .partition(|instance| instance.proxy);
+    outcome.failed = aside.tell(world);
     routes.open(&[]).await?;
     let mut memory = situation.observed.memory.clone();
     let since = Instant::now();
@@ -193,6 +189,21 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
     outcome.ready.extend(untouched);
     outcome.ready.sort();
     Ok(outcome)
+}
+
+/// What is to be done once the host is prepared, without the instances that something stands in the way of.
+async fn prepared<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<(Situation, Plan, Aside)> {
+    let (situation, mut plan) = world.plan(scope).await?;
+    let aside = Aside::obstacles(&situation, &mut plan)?;
+    refuse_taken_ports(world, &situation, &plan)?;
+    if !plan.steps.iter().any(|step| step.action.is_preparation()) {
+        return Ok((situation, plan, aside));
+    }
+    prepare::all(world, &situation, &plan)?;
+    let (situation, mut plan) = world.plan(scope).await?;
+    let aside = Aside::obstacles(&situation, &mut plan)?;
+    refuse_preparations(&plan)?;
+    Ok((situation, plan, aside))
 }
 
 /// These containers came up and answered: from now on their images are locked.
@@ -284,15 +295,6 @@ async fn orphans<E: Engine>(world: &World<'_, E>, plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn refuse_obstacles(plan: &Plan) -> Result<()> {
-    let Some(first) = plan.obstacles.first() else { return Ok(()) };
-    let mut error = Error::new(Kind::External, format!("cannot install {}: {}", first.instance, first.message)).next(first.hint.clone());
-    for more in &plan.obstacles[1..] {
-        error = error.next(format!("{}: {} ({})", more.instance, more.message, more.hint));
-    }
-    Err(error)
 }
 
 /// A port that somebody else holds is told before anything is made; a proxy that runs holds its own.

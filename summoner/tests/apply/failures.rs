@@ -90,23 +90,63 @@ fn the_only_instance_that_fails_is_the_whole_command_s_failure() {
 }
 
 #[test]
-fn an_image_that_cannot_be_had_leaves_everything_as_it_is() {
+fn an_image_that_cannot_be_had_leaves_its_instance_as_it_is() {
     clock::run(async {
         let mut world = World::new(APPS).await;
         world.installs().await;
         world.configure("{pair: {version: '2'}, page: {version: '2'}, store: {}}").await;
         world.fake.refuses_pull("pair:2", "manifest for pair:2 not found: manifest unknown: manifest unknown");
-        let (before, secrets, count) = (world.fake.shown(), world.secrets(), world.fake.calls().len());
+        let of_pair = |world: &World| [world.containers("pair-team.test", "app"), world.containers("pair-team.test", "db")];
+        let (before, secrets, count) = (of_pair(&world), world.secrets(), world.fake.calls().len());
+        for attempt in ["first", "second"] {
+            let outcome = world.install().await.unwrap();
+            assert_eq!((ids(&outcome), outcome.failure()), (vec!["page-team.test".into(), "store-team.test".into()], Some(Kind::Partial)));
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(errors(&outcome).join("\n"), @"
+                pair-team.test: error: cannot pull the image pair:2
+                  cause: manifest for pair:2 not found: manifest unknown: manifest unknown
+                  next:  check the version in config.yml: the registry has no such tag
+                  next:  scripts/images pair:2   builds it here, where there is a recipe
+                ");
+            }
+            assert_eq!((of_pair(&world), world.secrets()), (before.clone(), secrets.clone()), "{attempt}");
+            assert_eq!(world.containers("page-team.test", "app")[0].image, "page:2", "{attempt}");
+            assert!(world.front.is_open("pair.team.test") && world.front.is_open("page.team.test"), "{attempt}");
+        }
+        let calls = world.fake.calls_since(count);
+        let first_change = calls.iter().position(|call| !call.starts_with("pull ")).unwrap();
+        assert!(calls[..first_change].contains(&"pull page:2".to_owned()), "images come before anything that runs: {calls:?}");
+        assert!(calls.iter().all(|call| call == "pull pair:2" || !call.contains("pair")), "{calls:?}");
+        world.fake.has_image("pair:2");
+        world.installs().await;
+        world.is_whole().await;
+    });
+}
+
+#[test]
+fn an_image_that_several_instances_need_keeps_all_of_them_back() {
+    clock::run(async {
+        let world = World::new("{page: {}, leaf: {minion: page, subdomain: leaf}, store: {}}").await;
+        world.fake.refuses_pull("page:1", "no route to host");
+        let outcome = world.install().await.unwrap();
+        assert_eq!((ids(&outcome), outcome.failure()), (vec!["store-team.test".into()], Some(Kind::Partial)));
+        let failed: Vec<String> = outcome.failed.iter().map(|(id, error)| format!("{id}: {}", error.message)).collect();
+        assert_eq!(failed, ["leaf-team.test: cannot pull the image page:1", "page-team.test: cannot pull the image page:1"]);
+        assert_eq!(world.fake.network_names(), ["store-team.test", "summoner-edge"], "nothing of them was made");
+    });
+}
+
+#[test]
+fn without_the_image_of_the_proxy_nothing_is_touched() {
+    clock::run(async {
+        let world = World::new(APPS).await;
+        let proxy = world.situation().await.unwrap().wanted.instances.into_iter().find(|instance| instance.proxy).unwrap();
+        let image = proxy.containers[0].image.clone();
+        world.fake.refuses_pull(&image, "no route to host");
         let error = world.install().await.unwrap_err();
-        insta::assert_snapshot!(error, @"
-        error: cannot pull the image pair:2
-          cause: manifest for pair:2 not found: manifest unknown: manifest unknown
-          next:  check the version in config.yml: the registry has no such tag
-          next:  scripts/images pair:2   builds it here, where there is a recipe
-        ");
-        insta::assert_snapshot!(world.fake.calls_since(count).join("\n"), @"pull pair:2");
-        assert_eq!((world.fake.shown(), world.secrets()), (before, secrets));
-        assert!(world.front.is_open("pair.team.test"));
+        assert_eq!((error.kind, error.message), (Kind::External, format!("cannot pull the image {image}")));
+        assert!(world.fake.calls().iter().all(|call| call.starts_with("pull ")), "{:?}", world.fake.calls());
+        assert_eq!(world.fake.shown(), Vec::new());
     });
 }
 
