@@ -77,6 +77,12 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    fn holds(&self, id: &InstanceId) -> bool {
+        self.ready.contains(id) || self.failed.iter().any(|(failed, _)| failed == id)
+    }
+}
+
 impl<E: Engine> World<'_, E> {
     /// Where things lie.
     #[must_use]
@@ -182,11 +188,18 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
     }
     routes.close().await?;
     orphans(world, &plan).await?;
-    let untouched =
-        situation.wanted.instances.iter().filter(|instance| !instance.proxy && scope.holds(instance)).map(|instance| &instance.id);
-    let ended = |id: &InstanceId| outcome.ready.contains(id) || outcome.failed.iter().any(|(failed, _)| failed == id);
-    let untouched: Vec<InstanceId> = untouched.filter(|id| !ended(id)).cloned().collect();
-    outcome.ready.extend(untouched);
+    for instance in situation.wanted.instances.iter().filter(|instance| !instance.proxy) {
+        if let Some(refused) = routes.known(instance) {
+            remember(world, &mut memory, instance, |known| known.refused = refused)?;
+        }
+        if scope.holds(instance) && !outcome.holds(&instance.id) {
+            // Nothing of it had to be done; but its route may not be what it was.
+            match routes.accepted(instance) {
+                Ok(()) => outcome.ready.push(instance.id.clone()),
+                Err(error) => report(world, &mut outcome, instance, since, Err(error)),
+            }
+        }
+    }
     outcome.ready.sort();
     Ok(outcome)
 }

@@ -1,6 +1,6 @@
 //! Routes open one by one, each when its instance works; what was open stays open.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{World, crash, probe};
@@ -20,6 +20,8 @@ pub(super) struct Routes<'a, E> {
     world: &'a World<'a, E>,
     situation: &'a Situation,
     open: BTreeSet<InstanceId>,
+    /// Hosts that the proxy refused when it was last told, each with its reason.
+    refused: BTreeMap<Domain, String>,
     told: BTreeSet<Domain>,
 }
 
@@ -28,7 +30,7 @@ impl<'a, E: Engine> Routes<'a, E> {
     pub(super) fn new(world: &'a World<'a, E>, situation: &'a Situation) -> Self {
         let (wanted, observed) = (&situation.wanted, &situation.observed);
         let open = wanted.instances.iter().filter(|instance| deploy::stays_open(wanted, observed, instance));
-        Self { world, situation, open: open.map(|instance| instance.id.clone()).collect(), told: BTreeSet::new() }
+        Self { world, situation, open: open.map(|instance| instance.id.clone()).collect(), refused: BTreeMap::new(), told: BTreeSet::new() }
     }
 
     /// Opens the routes of these as well.
@@ -47,12 +49,14 @@ impl<'a, E: Engine> Routes<'a, E> {
         for closed in installed.quarantined.iter().filter(|closed| self.told.insert(closed.host.clone())) {
             self.world.tell(&Event::Note { message: format!("the route of {} is closed: {}", closed.host, closed.reason) });
         }
+        self.refused = installed.quarantined.into_iter().map(|closed| (closed.host, closed.reason)).collect();
         Ok(())
     }
 
     /// An instance came up: opens its route and proves that it answers through the proxy.
     pub(super) async fn finish(&mut self, instance: &InstanceWanted) -> Result<()> {
         self.open(&[instance]).await?;
+        self.accepted(instance)?;
         let (Some(smoke), Some(route)) = (&instance.smoke, instance.routes.first()) else { return Ok(()) };
         self.world.tell(&Event::Progress {
             instance: Some(instance.id.to_string()),
@@ -61,6 +65,26 @@ impl<'a, E: Engine> Routes<'a, E> {
         probe::smoke(self.world.config, &route.host, smoke, SMOKE)
             .await
             .map_err(|error| error.next(format!("summoner logs {}", instance.id)))
+    }
+
+    /// Whether the proxy took all hosts of an instance.
+    pub(super) fn accepted(&self, instance: &InstanceWanted) -> Result<()> {
+        match self.refused(instance).into_iter().next() {
+            None => Ok(()),
+            Some((host, reason)) => Err(Error::external(format!("the proxy refuses the route of {host}"))
+                .cause(reason)
+                .next("summoner install   once what it names is mended in config.yml or in the minion's route")),
+        }
+    }
+
+    /// The hosts of an instance that the proxy refuses; None when it was not told of them.
+    pub(super) fn known(&self, instance: &InstanceWanted) -> Option<BTreeMap<Domain, String>> {
+        self.open.contains(&instance.id).then(|| self.refused(instance))
+    }
+
+    fn refused(&self, instance: &InstanceWanted) -> BTreeMap<Domain, String> {
+        let reasons = instance.routes.iter().filter_map(|route| self.refused.get_key_value(&route.host));
+        reasons.map(|(host, reason)| (host.clone(), reason.clone())).collect()
     }
 
     /// The end: routes of instances that are no more wanted are gone with this.

@@ -54,7 +54,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
                 .and_then(|container| situation.chosen(instance, container));
             let (state, reason) = match behind {
                 None => ("closed", Some("not installed".to_owned())),
-                Some(_) if !open => ("closed", Some("the proxy does not serve it yet: summoner install".to_owned())),
+                Some(_) if !open => ("closed", Some(closed(situation.observed.refused(&instance.id, &route.host)))),
                 Some(known) if known.running != crate::plan::state::Running::Running => ("down", Some(known.status.clone())),
                 Some(known) if matches!(known.health, Health::Starting | Health::Unhealthy) => ("waiting", Some(known.status.clone())),
                 Some(_) => ("open", None),
@@ -87,4 +87,12 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
         _ => context.note("the proxy does not run: summoner install"),
     }
     Ok(0)
+}
+
+/// Why the route of an installed instance is closed.
+fn closed(refused: Option<&str>) -> String {
+    match refused {
+        Some(reason) => format!("the proxy refuses it: {reason}"),
+        None => "the proxy does not serve it yet: summoner install".to_owned(),
+    }
 }

@@ -78,8 +78,12 @@ pub fn routes<'a>(instances: impl IntoIterator<Item = &'a InstanceWanted>, obser
 /// nginx's configuration once a scope is done: with all of its routes, and those of others that are there already.
 #[must_use]
 pub fn generation(wanted: &Wanted, observed: &Observed, scope: &Scope, settings: &ProxySettings) -> Generation {
-    let open = wanted.instances.iter().filter(|instance| scope.holds(instance) || stays_open(wanted, observed, instance));
-    render(&routes(open, observed), settings).generation
+    render(&routes(open(wanted, observed, scope), observed), settings).generation
+}
+
+/// The instances whose routes are open once a scope is done.
+fn open<'a>(wanted: &'a Wanted, observed: &'a Observed, scope: &'a Scope) -> impl Iterator<Item = &'a InstanceWanted> {
+    wanted.instances.iter().filter(|instance| scope.holds(instance) || stays_open(wanted, observed, instance))
 }
 
 /// Whether the routes of an instance lead to it whatever this install does: it is there, and it is served already, or it
@@ -355,10 +359,16 @@ impl Planner<'_> {
 
     fn routes(&mut self, settings: &ProxySettings, scope: &Scope) {
         let wanted = generation(self.wanted, self.observed, scope, settings).id;
-        if self.observed.generation.as_deref() == Some(wanted.as_str()) {
+        // A host that was refused is asked for again: what was wrong with it may be mended, and until then it is not as wanted.
+        let refused = open(self.wanted, self.observed, scope).find_map(|instance| {
+            let why = |host| self.observed.refused(&instance.id, host).map(|why| format!("the proxy refused {host}: {why}"));
+            instance.routes.iter().find_map(|route| why(&route.host))
+        });
+        if self.observed.generation.as_deref() == Some(wanted.as_str()) && refused.is_none() {
             return;
         }
-        let reason = if self.observed.generation.is_some() { "the routes changed" } else { "no routes yet" };
+        let changed = if self.observed.generation.is_some() { "the routes changed" } else { "no routes yet" };
+        let reason = refused.as_deref().unwrap_or(changed);
         let id = self.wanted.instances.iter().find(|instance| instance.proxy).map(|instance| instance.id.clone());
         self.step(Action::Route, id.as_ref(), &wanted, reason);
     }

@@ -197,6 +197,9 @@ pub struct InstanceMemory {
     /// Hash of the containers that last answered through the proxy as they should.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven: Option<String>,
+    /// Hosts that the proxy refused when it was last told of them, each with its reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<Domain, String>,
 }
 
 /// The image that a reference stands for.
@@ -208,6 +211,15 @@ pub struct ImageLock {
     /// `repository@sha256:…`; none for an image that was built here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+}
+
+impl Observed {
+    /// Why the proxy does not serve a host that it was told of; None when it serves it, or was never asked.
+    #[must_use]
+    pub fn refused(&self, id: &InstanceId, host: &Domain) -> Option<&str> {
+        let reason = self.memory.instance(id)?.refused.get(host)?;
+        (!self.served.contains(host)).then_some(reason)
+    }
 }
 
 impl Memory {

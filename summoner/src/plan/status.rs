@@ -186,6 +186,14 @@ impl Report {
             }
         }
         for route in &instance.routes {
+            if let Some(reason) = observed.refused(&instance.id, &route.host) {
+                self.problem(
+                    "route-refused",
+                    id,
+                    format!("the proxy refuses {}: {reason}", route.host),
+                    "summoner install   once what it names is mended".into(),
+                );
+            }
             let Some(certificate) = observed.certificates.get(&route.host) else {
                 self.problem("certificate-absent", id, format!("{} has no certificate", route.host), "summoner install".into());
                 continue;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use summoner::docker::fake::{Behaviour, Program};
 use summoner::docker::{ExecOutput, ExecSpec};
 use summoner::error::Kind;
+use summoner::plan::status::Report;
 
 use super::clock;
 use super::world::{World, errors, jump};
@@ -244,5 +245,57 @@ fn the_image_of_an_instance_is_the_one_it_was_installed_with() {
         assert_eq!(image(&world), before);
         let pulled = world.fake.calls().into_iter().filter(|call| call.starts_with("pull pair@sha256:")).count();
         assert_eq!(pulled, 1, "by its digest");
+    });
+}
+
+#[test]
+fn a_host_that_the_proxy_refuses_is_a_failure_until_it_is_mended() {
+    clock::run(async {
+        let world = World::new(APPS).await;
+        world.front.nginx.refuse(Some("page.team.test"));
+        for attempt in ["first", "second", "third"] {
+            let outcome = world.install().await.unwrap();
+            assert_eq!((ids(&outcome), outcome.failure()), (vec!["pair-team.test".into(), "store-team.test".into()], Some(Kind::Partial)));
+            let error = errors(&outcome).join("\n");
+            let (before, after) = error.split_once("gen-").unwrap();
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(format!("{before}GENERATION{}", &after[16..]), @r#"
+                page-team.test: error: the proxy refuses the route of page.team.test
+                  cause: invalid value "none" in /etc/nginx/summoner/GENERATION/hosts/page.team.test.conf:7
+                  next:  summoner install   once what it names is mended in config.yml or in the minion's route
+                "#);
+            }
+            assert!(world.front.is_open("pair.team.test") && !world.front.is_open("page.team.test"), "{attempt}");
+        }
+        world.front.nginx.refuse(None);
+        world.installs().await;
+        world.is_whole().await;
+    });
+}
+
+#[test]
+fn a_host_that_the_proxy_refuses_later_is_a_failure_too() {
+    clock::run(async {
+        let mut world = World::new("{page: {}, pair: {}}").await;
+        world.installs().await;
+        world.front.nginx.refuse(Some("page.team.test"));
+        let page = world.containers("page-team.test", "app");
+        // Another route makes another configuration, and nginx is asked again.
+        world.configure("{page: {}, pair: {subdomain: two}, store: {}}").await;
+        for attempt in ["first", "second"] {
+            let outcome = world.install().await.unwrap();
+            assert_eq!(outcome.failure(), Some(Kind::Partial), "{attempt}");
+            assert_eq!(outcome.failed.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(), ["page-team.test"], "{attempt}");
+            let plan = world.plan().await;
+            assert!(plan.contains(": the proxy refused page.team.test: invalid value") && plan.lines().count() == 1, "{attempt}: {plan}");
+            let situation = world.situation().await.unwrap();
+            let report = Report::new(&situation.wanted, &situation.observed, chrono::Utc::now());
+            let problems: Vec<_> = report.problems.iter().map(|problem| (problem.id, problem.instance.as_deref())).collect();
+            assert_eq!(problems, [("route-refused", Some("page-team.test"))], "{attempt}");
+            assert_eq!(world.containers("page-team.test", "app"), page, "its container is not to blame");
+        }
+        world.front.nginx.refuse(None);
+        world.installs().await;
+        world.is_whole().await;
     });
 }

@@ -15,17 +15,23 @@ use summoner::plan::wanted::InstanceWanted;
 pub struct Nginx {
     layout: Layout,
     live: Mutex<Option<String>>,
+    refused: Mutex<Option<String>>,
 }
 
 impl Nginx {
     pub fn new(layout: &Layout) -> Self {
-        Self { layout: layout.clone(), live: Mutex::new(None) }
+        Self { layout: layout.clone(), live: Mutex::new(None), refused: Mutex::new(None) }
     }
 
     /// Whether the configuration that runs serves a host.
     pub fn serves(&self, host: &str) -> bool {
         let live = self.live.lock().unwrap().clone();
         live.is_some_and(|folder| self.layout.nginx_generation(&folder).join("hosts").join(format!("{host}.conf")).exists())
+    }
+
+    /// From now on `nginx -t` refuses configurations with this host; None refuses no more.
+    pub fn refuse(&self, host: Option<&str>) {
+        *self.refused.lock().unwrap() = host.map(str::to_owned);
     }
 
     fn load(&self) -> bool {
@@ -49,7 +55,14 @@ impl Program for Nginx {
             return ExecOutput { exit_code: i64::from(!self.load()), ..ExecOutput::default() };
         }
         let file = spec.command.last().and_then(|file| file.strip_prefix(INSIDE)).unwrap_or_default();
-        let there = self.layout.nginx().join(file.trim_start_matches('/')).exists();
+        let path = self.layout.nginx().join(file.trim_start_matches('/'));
+        let refused = self.refused.lock().unwrap().clone().map(|host| format!("hosts/{host}.conf"));
+        if let Some(host) = refused.filter(|host| path.with_file_name(host).exists()) {
+            let folder = file.trim_end_matches("nginx.conf");
+            let words = format!("nginx: [emerg] invalid value \"none\" in {INSIDE}{folder}{host}:7\n");
+            return ExecOutput { exit_code: 1, stderr: words.into_bytes(), ..ExecOutput::default() };
+        }
+        let there = path.exists();
         ExecOutput { exit_code: i64::from(!there), ..ExecOutput::default() }
     }
     fn ports(&self) -> Vec<u16> {

@@ -162,6 +162,7 @@ fn memory(instance: &InstanceWanted) -> InstanceMemory {
         administrator_at: Some(now()),
         configured: Some(instance.hash()),
         proven: Some(instance.hash()),
+        refused: BTreeMap::new(),
     }
 }
 

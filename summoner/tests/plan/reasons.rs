@@ -261,3 +261,16 @@ proptest! {
         prop_assert!(bytes(&host.observed).len() > 1000);
     }
 }
+
+#[test]
+fn a_refused_host_is_not_as_wanted() {
+    let mut host = Host::installed(ALL);
+    let page: summoner::name::Domain = "page.team.test".parse().unwrap();
+    host.memory("page-team.test").refused.insert(page.clone(), "invalid value".into());
+    assert_eq!(host.plan(), "", "it is served by now");
+    host.observed.served.remove(&page);
+    let refused = "nginx-team.test | route GENERATION: the proxy refused page.team.test: invalid value";
+    assert_eq!(host.plan(), refused);
+    let only = |id: &str| Scope { only: Some(BTreeSet::from([id.parse().unwrap()])), removed: None };
+    assert_eq!(host.plan_of(&only("page-team.test")), refused);
+}
