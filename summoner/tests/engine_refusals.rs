@@ -258,3 +258,31 @@ fn exec_and_logs_reach_the_container() {
     let certs: serde_json::Value = serde_json::from_str(&bed.ok(&["certs", "--json"]).out).unwrap();
     assert_eq!(certs["certificates"][0]["host"].as_str(), Some(format!("pair.{}", bed.domain).as_str()));
 }
+
+#[test]
+fn exec_lends_the_terminal_and_gives_it_back() {
+    let bed = pair("terminal");
+    bed.ok(&["install"]);
+    let command = bed.command(&["exec", "pair", "--", "sh", "-c", "'sleep 1; tty; stty size; sleep 4; stty size; cat; exit 5'"]);
+    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(|word| word.to_str().unwrap());
+    let words = words.collect::<Vec<_>>().join(" ");
+    let session = bed.path().join("session");
+    let text = format!(
+        "stty rows 33 cols 101\nbefore=$(stty -g)\n(sleep 3; stty rows 40 cols 120 </dev/tty) &\n{words}\necho ended with $?\n\
+         [ \"$(stty -g)\" = \"$before\" ] && echo mode is back\n"
+    );
+    std::fs::write(&session, text).unwrap();
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &format!("sh {}", session.display()), "/dev/null"]).env("HOME", bed.path());
+    script.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = script.spawn().unwrap();
+    // Ctrl-D at the end of what is typed reaches `cat` in the container, not the shell here.
+    child.stdin.as_mut().unwrap().write_all(b"a hat\n").unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(7));
+    child.stdin.as_mut().unwrap().write_all(&[4]).unwrap();
+    let said = Said::of(child.wait_with_output().unwrap());
+    let shown: Vec<&str> = said.out.lines().map(str::trim_end).collect();
+    for line in ["/dev/pts/0", "33 101", "40 120", "a hat", "ended with 5", "mode is back"] {
+        assert!(shown.contains(&line), "`{line}` is not in {shown:?}\n{}", said.err);
+    }
+}

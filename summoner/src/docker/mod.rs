@@ -10,6 +10,7 @@ mod exec;
 mod failure;
 pub mod fake;
 mod login;
+mod terminal;
 
 use std::collections::BTreeMap;
 use std::future::Future;
