@@ -252,7 +252,16 @@ fn exec_and_logs_reach_the_container() {
     child.stdin.take().unwrap().write_all(&[b'x'; 100_000]).unwrap();
     assert_eq!(Said::of(child.wait_with_output().unwrap()).out.trim(), "100000");
     bed.get("pair", "/somewhere");
-    assert!(bed.ok(&["logs", "pair"]).out.contains("/somewhere"));
+    bed.ok(&["exec", "pair", "--", "sh", "-c", "printf '\\033[31mred hat\\033[0m\\n' > /proc/1/fd/1"]);
+    let logs = bed.ok(&["logs", "pair"]).out;
+    assert!(logs.contains("/somewhere") && logs.contains("red hat\n") && !logs.contains('\u{1b}'), "{logs:?}");
+    // On a terminal they are colours.
+    let logs = bed.command(&["logs", "pair"]);
+    let words: Vec<&str> = std::iter::once(logs.get_program()).chain(logs.get_args()).map(|word| word.to_str().unwrap()).collect();
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &words.join(" "), "/dev/null"]).env("HOME", bed.path()).stdin(std::process::Stdio::null());
+    let shown = Said::of(script.output().unwrap()).out;
+    assert!(shown.contains("\u{1b}[31mred hat"), "{shown:?}");
     let routes: serde_json::Value = serde_json::from_str(&bed.ok(&["routes", "--json"]).out).unwrap();
     assert_eq!((routes["routes"][0]["state"].as_str(), routes["live"].as_bool()), (Some("open"), Some(true)), "{routes}");
     let certs: serde_json::Value = serde_json::from_str(&bed.ok(&["certs", "--json"]).out).unwrap();

@@ -1,5 +1,8 @@
 //! `summoner logs`
 
+use std::io::IsTerminal;
+
+use anstream::adapter::StripBytes;
 use futures_util::StreamExt;
 
 use super::context::Context;
@@ -29,11 +32,18 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let engine = context.engine().await?;
     let name = ContainerName { role: args.role.clone(), instance: instance.id.clone() }.to_string();
     let mut stream = std::pin::pin!(engine.follow(&name, args.lines, args.follow));
+    // Colours are for eyes: a file or another program gets the words alone.
+    let mut words = (!std::io::stdout().is_terminal()).then(StripBytes::new);
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(|error| explain(error, &loaded, instance))?;
-        show::text(&String::from_utf8_lossy(&piece))?;
+        show::raw(&words.as_mut().map_or_else(|| piece.clone(), |words| plain(words, &piece)))?;
     }
     Ok(0)
+}
+
+/// A piece without what a terminal would obey; a sequence may begin in one piece and end in the next.
+fn plain(words: &mut StripBytes, piece: &[u8]) -> Vec<u8> {
+    words.strip_next(piece).flatten().copied().collect()
 }
 
 fn explain(error: Error, loaded: &super::context::Loaded, instance: &crate::config::Instance) -> Error {
@@ -43,5 +53,20 @@ fn explain(error: Error, loaded: &super::context::Loaded, instance: &crate::conf
             error.next(format!("summoner status {}   shows its containers (app, {} …)", instance.id, roles.join(", ")))
         }
         _ => error.next(format!("summoner status {}", instance.id)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stay_and_escapes_go() {
+        let mut words = StripBytes::new();
+        let mut all = Vec::new();
+        for piece in ["\x1b[1;31mred\x1b[0m hat\tété ☕\r\n", "\x1b[3", "8;5;200mpink\x1b[m\n", "\x1b]0;title\x07end\n"] {
+            all.extend(plain(&mut words, piece.as_bytes()));
+        }
+        assert_eq!(String::from_utf8(all).unwrap(), "red hat\tété ☕\r\npink\nend\n");
     }
 }

@@ -11,8 +11,13 @@ pub(super) const JSON_VERSION: u32 = 1;
 
 /// Prints a text that ends its own lines.
 pub(super) fn text(text: &str) -> Result<()> {
+    raw(text.as_bytes())
+}
+
+/// Prints bytes as they are.
+pub(super) fn raw(bytes: &[u8]) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         // `summoner status | head` is no failure.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(|error| Error::external("cannot write the result").cause(error)),
