@@ -92,6 +92,7 @@ impl Engine for Docker {
             memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
             root: info.docker_root_dir.unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
+            system_time: info.system_time.and_then(|time| time.parse().ok()),
         })
     }
 

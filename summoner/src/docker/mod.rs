@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::compose::Service;
 use crate::error::Result;
 pub use crate::plan::state::{Container, Health, Image, Network, NetworkSpec, Running};
@@ -37,6 +39,8 @@ pub struct EngineInfo {
     pub root: String,
     /// Storage driver.
     pub storage_driver: String,
+    /// Its clock.
+    pub system_time: Option<DateTime<Utc>>,
 }
 
 /// One container in detail.

@@ -5,12 +5,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::{Check, Patient, brief, read_text};
 use crate::docker::{Container, Engine, EngineInfo};
 use crate::error::{Error, Result};
 
 /// An engine that has not said three things in this time hangs.
 const ANSWER: Duration = Duration::from_secs(20);
+/// The engine's clock may differ so much from this machine's.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(5);
 /// Where the engine listens unless `DOCKER_HOST` says otherwise.
 const SOCKET: &str = "/var/run/docker.sock";
 /// Storage drivers that copy a whole image for each container, or that Docker has given up.
@@ -23,6 +27,8 @@ pub struct Seen {
     pub info: EngineInfo,
     /// All containers.
     pub containers: Vec<Container>,
+    /// Between these two moments, by the clock of this machine.
+    pub between: (DateTime<Utc>, DateTime<Utc>),
 }
 
 /// Asks an engine that is being connected to; never longer than [`ANSWER`].
@@ -32,8 +38,9 @@ pub struct Seen {
 pub async fn look<E: Engine>(connecting: impl Future<Output = Result<E>>) -> Result<Seen> {
     let asking = async {
         let engine = connecting.await?;
+        let asked = Utc::now();
         let (info, containers) = tokio::try_join!(engine.info(), engine.containers())?;
-        Ok(Seen { info, containers })
+        Ok(Seen { info, containers, between: (asked, Utc::now()) })
     };
     tokio::time::timeout(ANSWER, asking).await.unwrap_or_else(|_| {
         let error = Error::external(format!("Docker Engine has not answered within {} seconds", ANSWER.as_secs()));
@@ -49,6 +56,7 @@ pub(super) fn checks(patient: &Patient<'_>) -> Vec<Check> {
     checks.push(cgroup(seen, &Controllers::read()));
     if let Ok(seen) = seen {
         checks.push(storage(&seen.info.storage_driver));
+        checks.push(clock(seen.info.system_time, seen.between));
     }
     checks
 }
@@ -59,6 +67,20 @@ fn answers(seen: Result<&Seen, &Error>) -> Check {
         Ok(seen) => check.ok(format!("Docker {}, API {}", seen.info.version, seen.info.api)),
         Err(error) => check.failed(brief(error)).fix(error.next.first().cloned().unwrap_or_else(|| "systemctl status docker".into())),
     }
+}
+
+/// Whether the engine's clock shows the time at which it was asked.
+fn clock(engine: Option<DateTime<Utc>>, between: (DateTime<Utc>, DateTime<Utc>)) -> Check {
+    let check = Check::new("engine-clock", "engine clock", "Ages of containers and of backups are wrong when two clocks differ.");
+    let Some(time) = engine else { return check.warning("not verified: the engine does not say what time it is") };
+    let (asked, answered) = between;
+    let (ahead, behind) = (time - answered, asked - time);
+    let (difference, word) = if ahead > behind { (ahead, "ahead of") } else { (behind, "behind") };
+    if difference <= CLOCKS_DIFFER {
+        return check.ok("as the clock of this machine");
+    }
+    let message = format!("{} s {word} the clock of this machine", difference.num_seconds());
+    check.warning(message).fix("see that both machines keep their clocks right: timedatectl status, on each")
 }
 
 /// The socket on this machine; None when the engine is reached over a network.
@@ -164,8 +186,9 @@ pub(super) mod tests {
             memory_bytes: 8 << 30,
             root: "/".into(),
             storage_driver: "overlay2".into(),
+            system_time: None,
         };
-        Seen { info, containers: Vec::new() }
+        Seen { info, containers: Vec::new(), between: (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH) }
     }
 
     fn controllers(v2: Option<&str>, v1: Option<&str>) -> Controllers {
@@ -201,7 +224,7 @@ pub(super) mod tests {
 
     #[test]
     fn control_groups_are_judged_by_version_and_by_whether_memory_counts() {
-        let seen = |version: &str| Seen { info: EngineInfo { cgroup: version.into(), ..seen().info }, containers: Vec::new() };
+        let seen = |version: &str| Seen { info: EngineInfo { cgroup: version.into(), ..seen().info }, ..seen() };
         let good = controllers(Some("cpuset cpu io memory pids\n"), None);
         assert_eq!(cgroup(Ok(&seen("2")), &good).state, State::Ok);
         let old = controllers(None, Some("#subsys_name\thierarchy\tnum_cgroups\tenabled\nmemory\t4\t117\t1\n"));
@@ -214,6 +237,18 @@ pub(super) mod tests {
         }
         assert_eq!(cgroup(Err(&Error::external("none")), &good).message, "not checked: the engine does not answer");
         assert_eq!(cgroup(Ok(&seen("2")), &controllers(None, None)).state, State::Unknown, "not verified is not ok");
+    }
+
+    #[test]
+    fn clocks_that_differ_are_a_warning() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
+        let judged = |engine: i64| clock(Some(at(engine)), (at(0), at(15)));
+        for well in [-5, 0, 7, 15, 20] {
+            assert_eq!(judged(well).state, State::Ok, "an answer may take its time: {well}");
+        }
+        assert_eq!((judged(-6).state, judged(-6).message), (State::Warning, "6 s behind the clock of this machine".into()));
+        assert_eq!((judged(3615).state, judged(3615).message), (State::Warning, "3600 s ahead of the clock of this machine".into()));
+        assert_eq!(clock(None, (at(0), at(1))).state, State::Warning, "not verified is not ok");
     }
 
     #[test]

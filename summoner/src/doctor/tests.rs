@@ -45,6 +45,7 @@ fn every_id_is_there_once_and_every_check_explains_itself() {
                 "engine-socket",
                 "cgroup",
                 "engine-storage",
+                "engine-clock",
                 "architecture",
                 "cpu",
                 "memory",

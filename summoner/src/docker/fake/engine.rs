@@ -19,6 +19,7 @@ impl Engine for Fake {
             memory_bytes: 8 << 30,
             root: "/var/lib/docker".into(),
             storage_driver: "overlay2".into(),
+            system_time: None,
         })
     }
 
