@@ -97,6 +97,31 @@ fn a_port_that_somebody_holds_is_told_with_its_holder() {
 }
 
 #[test]
+fn a_host_that_nginx_refuses_is_named_by_every_command_until_it_is_mended() {
+    let bed = pair("refused");
+    bed.ok(&["install"]);
+    // More bytes than nginx can count.
+    bed.minion("pair", &PAIR_MINION.replace("{port: 80}", "{port: 80, body: 9000000t}"), PAIR_COMPOSE).config("  pair:\n  statik:\n");
+    for _ in 0..2 {
+        let said = bed.run(&["install"]);
+        assert_eq!(said.code, 3, "{}", said.err);
+        let host = format!("the proxy refuses the route of pair.{}", bed.domain);
+        said.assert_says(&[&host, "client_max_body_size", "summoner install   once what it names is mended"]);
+        assert_eq!((bed.get("www", "/").0, bed.get("pair", "/").0), (403, 0));
+        let status = bed.run(&["status"]);
+        assert!(status.code == 3 && status.out.contains("the proxy refuses pair."), "{}", status.out);
+        let routes = bed.ok(&["routes"]).out;
+        assert!(routes.contains("closed  the proxy refuses it: \"client_max_body_size\""), "{routes}");
+        assert_eq!(bed.run(&["plan", "--check"]).code, 4);
+        assert!(bed.plan()["steps"][0]["reason"].as_str().unwrap().starts_with("the proxy refused pair."), "{}", bed.plan());
+    }
+    bed.minion("pair", PAIR_MINION, PAIR_COMPOSE);
+    bed.ok(&["install"]);
+    bed.assert_nothing_to_do("mending the minion");
+    assert_eq!((bed.get("www", "/").0, bed.get("pair", "/").0), (403, 403));
+}
+
+#[test]
 fn a_name_that_somebody_holds_is_never_touched() {
     let bed = pair("taken");
     bed.config("  pair:\n  statik:\n");
