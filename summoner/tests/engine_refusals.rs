@@ -262,6 +262,12 @@ fn invoke_and_remove_do_what_they_say() {
     bed.assert_nothing_to_do("remove --delete-data");
 }
 
+/// A command as a person types it; no word of it has blanks that are not quoted.
+fn line(command: &std::process::Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn exec_and_logs_reach_the_container() {
     let bed = pair("daily");
@@ -281,10 +287,8 @@ fn exec_and_logs_reach_the_container() {
     let logs = bed.ok(&["logs", "pair"]).out;
     assert!(logs.contains("/somewhere") && logs.contains("red hat\n") && !logs.contains('\u{1b}'), "{logs:?}");
     // On a terminal they are colours.
-    let logs = bed.command(&["logs", "pair"]);
-    let words: Vec<&str> = std::iter::once(logs.get_program()).chain(logs.get_args()).map(|word| word.to_str().unwrap()).collect();
     let mut script = std::process::Command::new("script");
-    script.args(["-qec", &words.join(" "), "/dev/null"]).env("HOME", bed.path()).stdin(std::process::Stdio::null());
+    script.args(["-qec", &line(&bed.command(&["logs", "pair"])), "/dev/null"]).env("HOME", bed.path()).stdin(std::process::Stdio::null());
     let shown = Said::of(script.output().unwrap()).out;
     assert!(shown.contains("\u{1b}[31mred hat"), "{shown:?}");
     let routes: serde_json::Value = serde_json::from_str(&bed.ok(&["routes", "--json"]).out).unwrap();
@@ -297,13 +301,15 @@ fn exec_and_logs_reach_the_container() {
 fn exec_lends_the_terminal_and_gives_it_back() {
     let bed = pair("terminal");
     bed.ok(&["install"]);
-    let command = bed.command(&["exec", "pair", "--", "sh", "-c", "'sleep 1; tty; stty size; sleep 4; stty size; cat; exit 5'"]);
-    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(|word| word.to_str().unwrap());
-    let words = words.collect::<Vec<_>>().join(" ");
-    let session = bed.path().join("session");
+    let words = |arguments: &[&str]| line(&bed.command(&[&["exec", "pair", "--"], arguments].concat()));
+    let (talk, wait) = (words(&["sh", "-c", "'sleep 1; tty; stty size; sleep 4; stty size; cat; exit 5'"]), words(&["sleep", "60"]));
+    let (session, pid) = (bed.path().join("session"), bed.path().join("pid"));
     let text = format!(
-        "stty rows 33 cols 101\nbefore=$(stty -g)\n(sleep 3; stty rows 40 cols 120 </dev/tty) &\n{words}\necho ended with $?\n\
-         [ \"$(stty -g)\" = \"$before\" ] && echo mode is back\n"
+        "stty rows 33 cols 101\nbefore=$(stty -g)\n(sleep 3; stty rows 40 cols 120 </dev/tty) &\n{talk}\necho ended with $?\n\
+         [ \"$(stty -g)\" = \"$before\" ] && echo mode is back\n\
+         (sleep 2; stty -g </dev/tty >{0}.raw; kill -TERM $(cat {0})) &\nsh -c 'echo $$ >{0}; exec {wait}'\necho terminated with $?\n\
+         [ \"$(cat {0}.raw)\" != \"$before\" ] && [ \"$(stty -g)\" = \"$before\" ] && echo mode is back again\n",
+        pid.display()
     );
     std::fs::write(&session, text).unwrap();
     let mut script = std::process::Command::new("script");
@@ -316,7 +322,7 @@ fn exec_lends_the_terminal_and_gives_it_back() {
     child.stdin.as_mut().unwrap().write_all(&[4]).unwrap();
     let said = Said::of(child.wait_with_output().unwrap());
     let shown: Vec<&str> = said.out.lines().map(str::trim_end).collect();
-    for line in ["/dev/pts/0", "33 101", "40 120", "a hat", "ended with 5", "mode is back"] {
+    for line in ["/dev/pts/0", "33 101", "40 120", "a hat", "ended with 5", "mode is back", "terminated with 130", "mode is back again"] {
         assert!(shown.contains(&line), "`{line}` is not in {shown:?}\n{}", said.err);
     }
 }
