@@ -57,6 +57,18 @@ impl Layout {
         self.own().join("lock")
     }
 
+    /// What ran on schedule, and how it ended.
+    #[must_use]
+    pub fn runs(&self) -> PathBuf {
+        self.own().join("runs.json")
+    }
+
+    /// The lock of whoever runs scheduled jobs.
+    #[must_use]
+    pub fn runs_lock(&self) -> PathBuf {
+        self.own().join("runs.lock")
+    }
+
     /// What was begun and must be ended, also after a crash.
     #[must_use]
     pub fn journal(&self) -> PathBuf {

@@ -32,3 +32,4 @@ pub mod state;
 
 // FACES: thin; parse, call, show.
 pub mod cli;
+pub mod daemon;

@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -38,16 +39,27 @@ impl Lock {
     /// # Errors
     /// Held by another: names it, exit code 11.
     pub async fn take(layout: &Layout, command: &str, wait: bool, now: DateTime<Utc>) -> Result<Self> {
-        let path = layout.lock();
+        Self::take_at(&layout.lock(), "the lock of this host", layout, command, wait, now).await
+    }
+
+    /// Takes the lock of whoever runs scheduled jobs: the daemon, or `run-due`.
+    ///
+    /// # Errors
+    /// Held by another: names it, exit code 11.
+    pub async fn take_runs(layout: &Layout, command: &str, now: DateTime<Utc>) -> Result<Self> {
+        Self::take_at(&layout.runs_lock(), "the lock of scheduled jobs", layout, command, false, now).await
+    }
+
+    async fn take_at(path: &Path, what: &str, layout: &Layout, command: &str, wait: bool, now: DateTime<Utc>) -> Result<Self> {
         disk::ensure_own_folder(&layout.own(), 0o700, None)?;
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let mut file = opened.map_err(|error| Error::io("open the lock", &path, &error))?;
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+        let mut file = opened.map_err(|error| Error::io("open the lock", path, &error))?;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if wait => tokio::time::sleep(LOOK_AGAIN).await,
-                Err(TryLockError::WouldBlock) => return Err(held(&mut file)),
-                Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, &error)),
+                Err(TryLockError::WouldBlock) => return Err(held(&mut file, what)),
+                Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, &error)),
             }
         }
         let holder = Holder {
@@ -58,20 +70,18 @@ impl Lock {
         };
         let text = serde_json::to_string(&holder).map_err(|error| Error::internal("the lock's text does not serialise").cause(error))?;
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
-        written.map_err(|error| Error::io("write", &path, &error))?;
+        written.map_err(|error| Error::io("write", path, &error))?;
         Ok(Self { _file: file })
     }
 }
 
-fn held(file: &mut File) -> Error {
+fn held(file: &mut File, what: &str) -> Error {
     let mut text = String::new();
     let read = file.take(4096).read_to_string(&mut text);
     tracing::debug!(?read, "text of the lock");
     let by = serde_json::from_str::<Holder>(&text).map_or_else(
-        |_| "another summoner command holds the lock of this host".to_owned(),
-        |holder| {
-            format!("`summoner {}` (process {}) has held the lock of this host since {}", holder.command, holder.process, holder.since)
-        },
+        |_| format!("another summoner command holds {what}"),
+        |holder| format!("`summoner {}` (process {}) has held {what} since {}", holder.command, holder.process, holder.since),
     );
     Error::new(Kind::Locked, by).next("wait for it to end, or add --wait to do so")
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use summoner::cli::{self, Cli};
+use summoner::daemon;
 use summoner::error::{Error, Kind};
 
 fn main() -> ExitCode {
@@ -25,10 +26,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return show(&Error::external("cannot start the runtime").cause(error)),
     };
+    let ends_itself = cli.ends_itself();
     let result = runtime.block_on(async {
         tokio::select! {
             result = cli::run(cli) => result,
-            () = interrupted() => Err(Error::new(Kind::Interrupted, "interrupted").next("the same command again finishes the work: nothing is lost")),
+            () = daemon::asked_to_end(), if !ends_itself => Err(Error::new(Kind::Interrupted, "interrupted").next("the same command again finishes the work: nothing is lost")),
         }
     });
     // A command that was interrupted may leave a blocking read of the terminal behind.
@@ -36,20 +38,6 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => show(&error),
-    }
-}
-
-/// Ctrl-C, or a polite request to end.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        Err(_) => std::future::pending().await,
     }
 }
 

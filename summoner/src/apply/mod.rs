@@ -17,6 +17,7 @@ mod prepare;
 pub mod probe;
 pub mod recover;
 mod routes;
+pub mod service;
 
 use std::time::Instant;
 

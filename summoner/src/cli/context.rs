@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::{Globals, progress};
 use crate::apply::World;
 use crate::config::{self, Config, Surroundings, home};
+use crate::daemon::clock;
 use crate::disk;
 use crate::docker::engine::Docker;
 use crate::error::{Error, Result};
@@ -21,6 +22,7 @@ use crate::minion::catalogue::Catalogue;
 const MAX_HOME_BYTES: u64 = 64 << 10;
 
 /// The surroundings of one command.
+#[derive(Clone)]
 pub struct Context {
     pub(super) globals: Globals,
     /// The user's home.
@@ -50,7 +52,7 @@ impl Context {
                     .next("summoner install --config FILE   writes it anew")
             })?);
         }
-        Ok(Self { globals, home, home_file, now: Utc::now() })
+        Ok(Self { globals, home, home_file, now: clock::now() })
     }
 
     /// The configuration file that this command uses.

@@ -8,6 +8,7 @@ mod compose;
 mod config;
 mod context;
 mod credentials;
+mod daemon;
 mod doctor;
 mod exec;
 mod init;
@@ -22,6 +23,8 @@ mod plan;
 mod progress;
 mod remove;
 mod routes;
+mod run_due;
+mod schedule;
 mod select;
 mod show;
 mod status;
@@ -95,6 +98,9 @@ enum Command {
     Open(open::Args),
     Credentials(credentials::Args),
     Routes(routes::Args),
+    Schedule(schedule::Args),
+    RunDue(run_due::Args),
+    Daemon(daemon::Args),
     Certs(certs::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -126,6 +132,9 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Open(args) => open::run(&context, &args),
         Command::Credentials(args) => credentials::run(&context, &args),
         Command::Routes(args) => routes::run(&context, &args).await,
+        Command::Schedule(args) => schedule::run(&context, &args),
+        Command::RunDue(args) => run_due::run(&context, &args).await,
+        Command::Daemon(args) => daemon::run(&context, &args).await,
         Command::Certs(args) => certs::run(&context, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
@@ -139,6 +148,12 @@ fn command() -> clap::Command {
 }
 
 impl Cli {
+    /// Whether the command ends by itself, in order, when it is asked to; every other is dropped where it stands.
+    #[must_use]
+    pub fn ends_itself(&self) -> bool {
+        matches!(self.command, Command::Daemon(_) | Command::RunDue(_))
+    }
+
     /// How much the log shows, as `tracing` filters spell it.
     #[must_use]
     pub fn log_filter(&self) -> &'static str {
