@@ -162,7 +162,8 @@ impl<R: Runner> Jobs<R> {
         if outcome == Outcome::Ok {
             self.note(&format!("{id}: ok: {message}"));
         } else {
-            self.listener.hear(&Event::Failed { instance: id, message: format!("{}: {message}", outcome.as_str()) });
+            let said = if outcome == Outcome::Failed { message } else { format!("{}: {message}", outcome.as_str()) };
+            self.listener.hear(&Event::Failed { instance: id, message: said });
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::JobSpec;
@@ -13,6 +13,8 @@ use super::JobSpec;
 pub const VERSION: u32 = 1;
 /// Runs that are remembered of each job.
 const MOST_RUNS: usize = 20;
+/// Clocks are set by less than this without having been wrong.
+const LEEWAY: TimeDelta = TimeDelta::hours(1);
 /// Longer messages are cut: the whole story is in the log.
 const MOST_CHARACTERS: usize = 500;
 
@@ -97,10 +99,11 @@ impl History {
         self.last().filter(|run| run.result == Outcome::Running)
     }
 
-    /// The last run that began until now; those that a wrong clock put into the future do not count.
+    /// The last run that began until now; those that a wrong clock put into the future do not count. A clock that was
+    /// set back a little has not made a run undone.
     #[must_use]
     pub fn last_until(&self, now: DateTime<Utc>) -> Option<&Run> {
-        self.runs.iter().rev().find(|run| run.at <= now)
+        self.runs.iter().rev().find(|run| run.at <= now + LEEWAY)
     }
 }
 
@@ -124,7 +127,7 @@ impl RunMemory {
             }
         }
         let wanted = |id: &str| specs.iter().any(|spec| spec.id == id);
-        let young = |history: &History| history.last().is_some_and(|run| now - run.at < chrono::TimeDelta::days(30));
+        let young = |history: &History| history.last().is_some_and(|run| now - run.at < TimeDelta::days(30));
         self.jobs.retain(|id, history| wanted(id) || young(history));
         *self != before
     }

@@ -110,6 +110,11 @@ fn clocks_that_run_wild_stop_nothing() {
     let mut memory = known(&nightly, "2026-11-21T12:00:00Z");
     ran(&mut memory, &nightly, "2036-11-22T01:00:00Z", Outcome::Ok);
     assert_eq!(ask(&nightly, &memory, "2026-11-22T01:00:00Z"), "11-22T01:00 missed 0 attempt 0");
+    // Set back by minutes, what ran has run.
+    assert_eq!(ask(&nightly, &memory, "2026-11-22T01:00:00Z"), "11-22T01:00 missed 0 attempt 0");
+    ran(&mut memory, &nightly, "2026-11-22T01:00:00Z", Outcome::Ok);
+    assert_eq!(ask(&nightly, &memory, "2026-11-22T00:58:00Z"), "");
+    assert_eq!(upcoming(&nightly, &memory, "2026-11-22T00:58:00Z"), "11-23T01:00");
     // It was first seen then.
     let mut memory = known(&nightly, "2036-11-21T12:00:00Z");
     assert!(memory.meet(std::slice::from_ref(&nightly), at("2026-11-21T12:00:00Z")));
