@@ -40,6 +40,21 @@ pub fn write_atomic_as(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32,
     sync_folder(folder)
 }
 
+/// As [`write_atomic`], for bytes that come in pieces.
+///
+/// # Errors
+/// As [`write_atomic`], or they cannot be read.
+pub fn write_stream(path: &Path, bytes: &mut dyn Read, mode: u32) -> Result<()> {
+    let fail = |source: &io::Error| Error::io("write", path, source);
+    let folder = folder_of(path)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder).map_err(|e| fail(&e))?;
+    io::copy(bytes, &mut file).map_err(|e| fail(&e))?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(|e| fail(&e))?;
+    file.as_file().sync_all().map_err(|e| fail(&e))?;
+    file.persist(path).map_err(|e| fail(&e.error))?;
+    sync_folder(folder)
+}
+
 /// Writes to a file of the kernel, such as `/proc/sys/vm/max_map_count`: those take no replacement, and need none.
 ///
 /// # Errors
@@ -162,7 +177,7 @@ pub fn remove_tree(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When it cannot be renamed, or something lies at the new name.
-pub fn rename(from: &Path, to: &Path) -> Result<()> {
+pub fn move_to(from: &Path, to: &Path) -> Result<()> {
     let fail = |source: &io::Error| Error::io("move", from, source);
     let here = rustix::fs::CWD;
     rustix::fs::renameat_with(here, from, here, to, rustix::fs::RenameFlags::NOREPLACE).map_err(|error| fail(&error.into()))?;
@@ -193,6 +208,40 @@ pub fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
 pub fn sync_file_system(path: &Path) -> Result<()> {
     let folder = File::open(path).map_err(|e| Error::io("open", path, &e))?;
     rustix::fs::syncfs(&folder).map_err(|e| Error::io("flush the file system of", path, &e.into()))
+}
+
+/// Makes a file that was not there, for somebody who writes it in pieces and flushes it when it has to last.
+///
+/// # Errors
+/// When something lies at that place, or the folder cannot be written.
+pub fn create_new(path: &Path, mode: u32) -> Result<File> {
+    let made = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path);
+    made.map_err(|error| Error::io("make", path, &error))
+}
+
+/// Takes the kernel's lock on a file, which is made when absent; None when another process holds it otherwise. It ends
+/// with the process, and when the file is dropped.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn lock(path: &Path, exclusive: bool) -> Result<Option<File>> {
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = opened.map_err(|error| Error::io("open the lock", path, &error))?;
+    let taken = if exclusive { file.try_lock() } else { file.try_lock_shared() };
+    match taken {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(Error::io("lock", path, &error)),
+    }
+}
+
+/// Gives a flushed file or folder its name on the same file system, replacing a file there, and flushes the folder.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|error| Error::io("rename to", to, &error))?;
+    sync_folder(folder_of(to)?)
 }
 
 /// Flushes the names in a folder to disk.

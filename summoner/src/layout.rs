@@ -149,6 +149,82 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// What the last capture saw of an instance's files: a cache.
+    #[must_use]
+    pub fn seen(&self, id: &InstanceId) -> PathBuf {
+        self.own().join("cache").join(format!("{id}.seen"))
+    }
+}
+
+/// Names of what lies in a repository: of blobs, relative to it, and of the folders that only this host uses.
+pub mod repository {
+    use std::path::{Path, PathBuf};
+
+    use crate::name::InstanceId;
+
+    /// What makes a folder a repository.
+    pub const ABOUT: &str = "repository.json";
+    /// How to restore without Summoner.
+    pub const README: &str = "README.txt";
+    /// The script that does so.
+    pub const RESTORE: &str = "restore.sh";
+    /// Makes a folder of artefacts a snapshot.
+    pub const MANIFEST: &str = "manifest.json";
+    /// What was found out about it since.
+    pub const VERIFIED: &str = "verified.json";
+    /// Ends the folder of a snapshot that is being made.
+    pub const DRAFT: &str = ".part";
+
+    /// All packs of an instance.
+    #[must_use]
+    pub fn packs(instance: &InstanceId) -> String {
+        format!("packs/{instance}/")
+    }
+
+    /// Something about a pack: the tar itself, its list of objects, the mark of a damaged one.
+    #[must_use]
+    pub fn pack(instance: &InstanceId, id: &str, ending: &str) -> String {
+        format!("packs/{instance}/{id}.{ending}")
+    }
+
+    /// All snapshots, or those of an instance.
+    #[must_use]
+    pub fn snapshots(instance: Option<&InstanceId>) -> String {
+        instance.map_or_else(|| "snapshots/".to_owned(), |instance| format!("snapshots/{instance}/"))
+    }
+
+    /// A file of a snapshot.
+    #[must_use]
+    pub fn artefact(instance: &InstanceId, stamp: &str, name: &str) -> String {
+        format!("snapshots/{instance}/{stamp}/{name}")
+    }
+
+    /// The lock that whoever writes holds, or the one that whoever reads shares.
+    #[must_use]
+    pub fn lock(instance: &InstanceId, what: &str) -> String {
+        format!("locks/{instance}.{what}")
+    }
+
+    /// Where a snapshot is being made.
+    #[must_use]
+    pub fn draft(root: &Path, instance: &InstanceId, stamp: &str) -> PathBuf {
+        drafts(root, instance).join(format!("{stamp}{DRAFT}"))
+    }
+
+    /// Where the drafts of an instance lie.
+    #[must_use]
+    pub fn drafts(root: &Path, instance: &InstanceId) -> PathBuf {
+        root.join(snapshots(Some(instance)))
+    }
+
+    /// The newest failed draft of an instance.
+    #[must_use]
+    pub fn failed(root: &Path, instance: &InstanceId) -> PathBuf {
+        root.join("failed").join(instance.to_string())
+    }
+}
+
 /// The dotenv file in the user's home that every command reads.
 #[must_use]
 pub fn home_file(home: &Path) -> PathBuf {

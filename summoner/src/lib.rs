@@ -20,6 +20,8 @@ pub mod plan;
 // WORLD: every effect, each behind our own words.
 pub mod acme;
 pub mod apply;
+pub mod archive;
+pub mod backend;
 pub mod disk;
 pub mod docker;
 pub mod doctor;

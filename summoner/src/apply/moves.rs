@@ -17,11 +17,11 @@ pub fn make(moves: &[Move]) -> Result<()> {
     for each in moves {
         if there(&each.live)? {
             crash::point();
-            disk::rename(&each.live, &each.old)?;
+            disk::move_to(&each.live, &each.old)?;
         }
         if there(&each.new)? {
             crash::point();
-            disk::rename(&each.new, &each.live)?;
+            disk::move_to(&each.new, &each.live)?;
         }
     }
     Ok(())
@@ -41,11 +41,11 @@ pub fn put_back(moves: &[Move]) -> Result<()> {
         // The new one took the place: only then is the old one away, or was there none.
         if live && (old || !each.had_live) {
             crash::point();
-            disk::rename(&each.live, &each.new)?;
+            disk::move_to(&each.live, &each.new)?;
         }
         if old {
             crash::point();
-            disk::rename(&each.old, &each.live)?;
+            disk::move_to(&each.old, &each.live)?;
         }
     }
     Ok(())

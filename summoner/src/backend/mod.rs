@@ -1,0 +1,84 @@
+//! Where a repository's blobs lie: a small contract that a folder, an object store or a server can keep.
+//!
+//! A blob has a name with `/` in it, appears whole or not at all, and never changes; there is no renaming. Knows nothing of
+//! what the blobs mean: that is the repository's matter, which is the only caller.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::Result;
+
+pub mod faulty;
+pub mod local;
+
+/// A blob as a list names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Blob {
+    /// Its whole name.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// How a lock is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// With others who share it.
+    Shared,
+    /// Alone.
+    Alone,
+}
+
+/// A lock, held until dropped.
+pub trait Held: Send + Sync {}
+
+/// A place for blobs. Every call blocks.
+pub trait Backend: Send + Sync {
+    /// Where it is, for people.
+    fn location(&self) -> String;
+
+    /// Stores a blob, replacing one of that name: it lasts when this returns, and is absent or as before when it fails.
+    ///
+    /// # Errors
+    /// The bytes cannot be read, or not be stored.
+    fn put(&self, name: &str, bytes: &mut dyn Read) -> Result<()>;
+
+    /// Stores a local file as a blob and removes it; a driver that can take it over does so without copying.
+    ///
+    /// # Errors
+    /// As [`Backend::put`]; the file is untouched then.
+    fn take(&self, name: &str, file: &Path) -> Result<()>;
+
+    /// Reads a blob; None when there is none.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    fn get(&self, name: &str) -> Result<Option<Box<dyn Read + Send>>>;
+
+    /// All blobs below a prefix that ends at a `/`, sorted by name; temporary ones are none.
+    ///
+    /// # Errors
+    /// The place cannot be read.
+    fn list(&self, prefix: &str) -> Result<Vec<Blob>>;
+
+    /// Removes a blob for good; one that is absent is fine.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    fn delete(&self, name: &str) -> Result<()>;
+
+    /// Gives a blob a second name, for nothing where that is possible.
+    ///
+    /// # Errors
+    /// There is no such blob, or it cannot be stored.
+    fn link(&self, from: &str, to: &str) -> Result<()>;
+
+    /// Holds a lock; None when somebody else holds it in a way that does not go with this.
+    ///
+    /// # Errors
+    /// Locks cannot be asked for.
+    fn lock(&self, name: &str, hold: Hold) -> Result<Option<Box<dyn Held>>>;
+}
+
+#[cfg(test)]
+mod tests;
