@@ -6,6 +6,7 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -127,11 +128,16 @@ fn wait_for(what: impl Fn() -> bool) {
 fn the_daemon_stays_is_alone_and_ends_in_order() {
     let mut bed = bed("2026-11-21T23:00:00Z");
     bed.ok(&["run-due"]);
-    // Its clock starts a second before the night's dump.
+    // Its clock starts a moment before the night's dump, and systemd listens.
     at(&mut bed, "2026-11-22T00:59:58Z");
+    let systemd = UnixDatagram::bind(bed.path().join("notify")).unwrap();
+    systemd.set_nonblocking(true).unwrap();
+    let socket = bed.path().join("notify").display().to_string();
+    bed.environment.extend([("NOTIFY_SOCKET".into(), socket), ("WATCHDOG_USEC".into(), "2000000".into())]);
     let daemon = Daemon::start(&bed);
     let runs = bed.root().join("summoner/runs.json");
     wait_for(|| std::fs::read_to_string(&runs).is_ok_and(|text| text.contains("\"failed\"")));
+    bed.environment.truncate(3);
     let second = bed.run(&["daemon"]);
     assert_eq!(second.code, 11);
     second.assert_says(&["`summoner daemon` (process ", "has held the lock of scheduled jobs since 2026-11-22T00:59:5"]);
@@ -139,6 +145,13 @@ fn the_daemon_stays_is_alone_and_ends_in_order() {
     let said = daemon.end();
     assert_eq!(said.code, 0, "{}", said.err);
     said.assert_says(&["dump ghost-a.fr begins"]);
+    let (mut heard, mut part) = (String::new(), [0; 4096]);
+    while let Ok(count) = systemd.recv(&mut part) {
+        heard += &(String::from_utf8_lossy(&part[..count]) + "\n");
+    }
+    for word in ["READY=1", "WATCHDOG=1", "STATUS=next job at 2026-11-22 02:00", "STATUS=running dump ghost-a.fr", "STOPPING=1"] {
+        assert!(heard.contains(word), "{word} is not in:\n{heard}");
+    }
 }
 
 #[test]

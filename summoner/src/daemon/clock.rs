@@ -5,19 +5,26 @@
 use chrono::{DateTime, Utc};
 
 /// Now.
-#[cfg(not(debug_assertions))]
 #[must_use]
 pub fn now() -> DateTime<Utc> {
-    Utc::now()
+    moved().unwrap_or_else(Utc::now)
 }
 
-/// Now; the first call is at `SUMMONER_NOW` (RFC 3339) when that is set.
+/// Now by a clock that a test moved, for the programs that are started to inherit.
+#[cfg(not(debug_assertions))]
+pub(super) fn moved() -> Option<DateTime<Utc>> {
+    None
+}
+
+/// The variable that moves it.
+pub(super) const VARIABLE: &str = "SUMMONER_NOW";
+
+/// Now by a clock that a test moved: at its first look it shows what the variable says (RFC 3339), and goes on from there.
 #[cfg(debug_assertions)]
-#[must_use]
-pub fn now() -> DateTime<Utc> {
+pub(super) fn moved() -> Option<DateTime<Utc>> {
     use std::sync::LazyLock;
     use std::time::Instant;
-    static MOVED: LazyLock<Option<(DateTime<Utc>, Instant)>> =
-        LazyLock::new(|| Some((std::env::var("SUMMONER_NOW").ok()?.parse().ok()?, Instant::now())));
-    MOVED.map_or_else(Utc::now, |(start, since)| start + since.elapsed())
+    static START: LazyLock<Option<(DateTime<Utc>, Instant)>> =
+        LazyLock::new(|| Some((std::env::var(VARIABLE).ok()?.parse().ok()?, Instant::now())));
+    START.map(|(start, since)| start + since.elapsed())
 }

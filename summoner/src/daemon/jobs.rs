@@ -55,7 +55,7 @@ impl<R: Runner> Jobs<R> {
     /// Reads what ran before; runs that never ended are marked, since their process is gone: the caller holds the lock.
     ///
     /// # Errors
-    /// The history was written by a newer Summoner, or cannot be read or written.
+    /// The history was written by a newer Summoner, or cannot be read.
     pub async fn open(runner: Arc<R>, setup: Arc<Setup>, listener: Box<dyn Listener>, now: DateTime<Utc>) -> Result<Self> {
         let (stop, cancel) = Cancel::new();
         let (mut memory, damaged) = runs::load(&setup.config.layout)?;
@@ -73,7 +73,7 @@ impl<R: Runner> Jobs<R> {
         for id in interrupted {
             jobs.note(&format!("{id} was interrupted; it is tried again"));
         }
-        jobs.save().await?;
+        jobs.save_or_note().await;
         Ok(jobs)
     }
 
@@ -219,7 +219,8 @@ impl<R: Runner> Jobs<R> {
         }
     }
 
-    async fn save(&mut self) -> Result<()> {
+    /// Writes down what ran.
+    pub(super) async fn save(&mut self) -> Result<()> {
         let (layout, memory) = (self.setup.config.layout.clone(), self.memory.clone());
         let saved = tokio::task::spawn_blocking(move || runs::save(&layout, &memory)).await;
         saved.map_err(|error| Error::internal("writing the history broke off").cause(error))?

@@ -97,6 +97,8 @@ pub async fn run_due<R: Runner>(
         Err(error) => return Err(error),
     };
     let mut jobs = Jobs::open(runner, setup, listener, now()).await?;
+    // What cannot be written down would run again at the next call, every five minutes.
+    jobs.save().await?;
     tokio::pin!(stopped);
     loop {
         let clock = jobs.clock(now(), started_at);

@@ -4,18 +4,21 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, ChildStderr, Command};
 
+use super::clock;
 use super::runner::{Cancel, Runner, Setup};
 use crate::error::{Error, Kind, Result};
 use crate::plan::schedule::JobSpec;
 
 /// What is kept of the end of its story.
 const KEPT_BYTES: usize = 8 << 10;
+/// After its end, for what it said last.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// A command that is told to stop has this long before it is killed.
 const STOP: Duration = Duration::from_secs(60);
 
@@ -34,14 +37,22 @@ impl Runner for Program {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         // What is meant for the daemon is not meant for its children.
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
+        if let Some(now) = clock::moved() {
+            command.env(clock::VARIABLE, now.to_rfc3339());
+        }
         let mut child = command.spawn().map_err(|error| Error::io("start", &self.path, &error))?;
-        let story = tokio::spawn(tail(child.stderr.take()));
+        let story = Arc::new(Mutex::new(Vec::new()));
+        let mut reader = tokio::spawn(tail(child.stderr.take(), Arc::clone(&story)));
         let status = tokio::select! {
             status = child.wait() => status,
             () = cancel.cancelled() => end(&mut child).await,
         };
         let status = status.map_err(|error| Error::io("wait for", &self.path, &error))?;
-        let story = story.await.unwrap_or_default();
+        // What it left running may hold the pipe open for ever.
+        if tokio::time::timeout(LAST_WORDS, &mut reader).await.is_err() {
+            reader.abort();
+        }
+        let story = String::from_utf8_lossy(&story.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
         if status.success() {
             return Ok(last_line(&story));
         }
@@ -69,15 +80,15 @@ async fn end(child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
 }
 
 /// The end of what it says.
-async fn tail(stream: Option<tokio::process::ChildStderr>) -> String {
-    let Some(stream) = stream else { return String::new() };
-    let (mut stream, mut kept, mut part) = (BufReader::new(stream), Vec::new(), [0; 4096]);
+async fn tail(stream: Option<ChildStderr>, kept: Arc<Mutex<Vec<u8>>>) {
+    let Some(mut stream) = stream else { return };
+    let mut part = [0; 4096];
     while let Ok(count @ 1..) = stream.read(&mut part).await {
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend_from_slice(&part[..count]);
         let surplus = kept.len().saturating_sub(KEPT_BYTES);
         kept.drain(..surplus);
     }
-    String::from_utf8_lossy(&kept).into_owned()
 }
 
 fn last_line(story: &str) -> String {
@@ -96,6 +107,43 @@ fn message(story: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::{jobs, tests::Bed};
+
+    /// Runs a shell script in place of the program, and tells it to stop when that is asked for.
+    async fn run(script: &str, stop: bool) -> Result<String> {
+        let bed = Bed::new("2026-11-21T12:00:00Z");
+        let path = bed.setup().config.path.with_file_name("program");
+        crate::disk::write_atomic(&path, format!("#!/bin/sh\n{script}\n").as_bytes(), 0o755)?;
+        let (setup, (sender, cancel)) = (bed.setup(), Cancel::new());
+        let spec = jobs::specs(&setup).remove(0);
+        if stop {
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                sender.send_replace(true);
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            });
+        }
+        Program { path }.run(setup, &spec, cancel).await
+    }
+
+    #[tokio::test]
+    async fn a_job_is_a_command_of_the_program() {
+        assert_eq!(run("echo story >&2; shift; shift; echo \"$@\" >&2", false).await.unwrap(), "--wait dump ghost-a.org");
+        let error = run("echo 'error: no engine' >&2; echo '  cause: gone' >&2; exit 1", false).await.unwrap_err();
+        assert_eq!((error.kind, error.message.as_str()), (Kind::External, "no engine: gone"));
+        let error = run("exit 3", false).await.unwrap_err();
+        assert_eq!(error.message, "summoner dump ghost-a.org ended with exit status: 3");
+        assert_eq!(run("kill -9 $$", false).await.unwrap_err().kind, Kind::External);
+    }
+
+    #[tokio::test]
+    async fn told_to_stop_the_command_may_put_things_in_order() {
+        let begun = std::time::Instant::now();
+        let script = "trap 'echo error: interrupted, and started again >&2; exit 130' TERM; sleep 20 & wait";
+        let error = run(script, true).await.unwrap_err();
+        assert_eq!((error.kind, error.message.as_str()), (Kind::Interrupted, "interrupted, and started again"));
+        assert!(begun.elapsed() < Duration::from_secs(10), "what it left running is not waited for");
+    }
 
     #[test]
     fn the_last_error_is_the_message() {

@@ -65,7 +65,7 @@ impl Listener for Heard {
     }
 }
 
-struct Bed {
+pub(super) struct Bed {
     folder: tempfile::TempDir,
     fake: Arc<Fake>,
     heard: Heard,
@@ -76,7 +76,7 @@ struct Bed {
 }
 
 impl Bed {
-    fn new(start: &str) -> Self {
+    pub(super) fn new(start: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let bed = Self {
             folder,
@@ -99,7 +99,7 @@ impl Bed {
         crate::disk::write_atomic(&self.path(), text.as_bytes(), 0o644).unwrap();
     }
 
-    fn setup(&self) -> Arc<Setup> {
+    pub(super) fn setup(&self) -> Arc<Setup> {
         Arc::new(load(&self.path()).unwrap())
     }
 

@@ -19,7 +19,7 @@ use crate::config::{Backup, Config, Instance};
 use crate::name::InstanceId;
 
 pub use memory::{History, Outcome, Run, RunMemory};
-pub use overdue::{Overdue, overdue};
+pub use overdue::{Overdue, all_overdue, overdue};
 
 /// After a failure, before the next regular time: as often and after as long.
 pub const RETRIES: [TimeDelta; 3] = [TimeDelta::minutes(15), TimeDelta::hours(1), TimeDelta::hours(4)];

@@ -4,7 +4,8 @@
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-use super::{Clock, JobSpec};
+use super::{Clock, Job, JobSpec};
+use crate::name::InstanceId;
 
 /// A run may take this long, at least, before anybody worries.
 const LEAST_GRACE: TimeDelta = TimeDelta::hours(1);
@@ -29,6 +30,23 @@ impl Overdue {
             self.newest_good.map_or_else(|| "there is no good one".to_owned(), |at| format!("the newest good one is of {}", time(at)));
         format!("{} was due at {} and is missing: {newest}", self.id, time(self.expected_at))
     }
+}
+
+/// Every dump and backup that is missing. `newest_good` is asked for the newest good snapshot of an instance that holds
+/// what a job makes (a backup holds its databases too), `installed_at` since when the instance is there.
+#[must_use]
+pub fn all_overdue(
+    specs: &[JobSpec],
+    newest_good: &dyn Fn(&InstanceId, Job) -> Option<DateTime<Utc>>,
+    installed_at: &dyn Fn(&InstanceId) -> DateTime<Utc>,
+    clock: &Clock,
+) -> Vec<Overdue> {
+    let stores = |spec: &&JobSpec| matches!(spec.job, Job::Dump | Job::Backup);
+    let look = |spec: &JobSpec| {
+        let instance = spec.instance.as_ref()?;
+        overdue(newest_good(instance, spec.job), spec, installed_at(instance), clock)
+    };
+    specs.iter().filter(stores).filter_map(look).collect()
 }
 
 /// Whether a good one is missing: the newest is older than the period of the schedule and a grace of half a period, at

@@ -214,6 +214,9 @@ fn a_backup_that_is_missing_is_overdue() {
     assert_eq!(late(&spec("0 2 * * 1-5"), Some("2026-11-20T01:05:00Z"), "2026-11-23T12:00:00Z"), "");
     assert!(!late(&nightly, Some("2036-11-21T01:05:00Z"), "2026-11-22T13:00:01Z").is_empty());
     assert_eq!(late(&spec("at start"), None, "2026-11-22T13:00:01Z"), "");
+    let specs = [spec("nightly"), JobSpec { id: "forget ghost-a.fr".into(), job: Job::Forget, ..spec("nightly") }];
+    let all = all_overdue(&specs, &|_, _| None, &|_| at("2026-11-01T12:00:00Z"), &clock("2026-11-22T13:00:00Z"));
+    assert_eq!(all.iter().map(|overdue| overdue.id.as_str()).collect::<Vec<_>>(), ["dump ghost-a.fr"]);
 }
 
 proptest! {
