@@ -31,6 +31,8 @@ pub struct Host {
     pub cron: PathBuf,
     /// `systemctl`, or what stands in for it.
     pub systemctl: PathBuf,
+    /// The home of whoever installs: what `~` in config.yml stands for.
+    pub home: PathBuf,
 }
 
 impl Default for Host {
@@ -40,6 +42,7 @@ impl Default for Host {
             unit: "/etc/systemd/system/summoner.service".into(),
             cron: "/etc/cron.d/summoner".into(),
             systemctl: "systemctl".into(),
+            home: std::env::var_os("HOME").filter(|home| !home.is_empty()).map_or_else(|| "/root".into(), PathBuf::from),
         }
     }
 }
@@ -68,17 +71,7 @@ pub fn ensure_on(host: &Host, config: &Config, exe: &Path) -> Result<Option<Stri
         return remove_from(host, &config.path);
     }
     if host.systemd_runs.is_dir() {
-        let text = unit(config, exe);
-        let Some(note) = put(&host.unit, &text, &config.path)? else { return Ok(None) };
-        if note.is_empty() {
-            systemctl(host, &["daemon-reload"])?;
-            systemctl(host, &["enable", "summoner.service"])?;
-            systemctl(host, &["restart", "summoner.service"])?;
-            // A machine that got systemd later needs no second road.
-            take(&host.cron, &config.path)?;
-            return Ok(Some(format!("scheduled jobs run in summoner.service ({})", host.unit.display())));
-        }
-        return Ok(Some(note));
+        return systemd(host, config, exe);
     }
     if !host.cron.parent().is_some_and(Path::is_dir) {
         return Ok(Some(
@@ -86,8 +79,23 @@ pub fn ensure_on(host: &Host, config: &Config, exe: &Path) -> Result<Option<Stri
                 .into(),
         ));
     }
-    let note = put(&host.cron, &cron(config, exe), &config.path)?;
+    let note = put(&host.cron, &cron(host, config, exe), &config.path)?;
     Ok(note.map(|note| if note.is_empty() { format!("scheduled jobs run by cron ({})", host.cron.display()) } else { note }))
+}
+
+fn systemd(host: &Host, config: &Config, exe: &Path) -> Result<Option<String>> {
+    match put(&host.unit, &unit(host, config, exe), &config.path)? {
+        // A crash may have come between the file and its start.
+        None if systemctl(host, &["is-active", "--quiet", "summoner.service"]).is_ok() => return Ok(None),
+        Some(refused) if !refused.is_empty() => return Ok(Some(refused)),
+        _ => {}
+    }
+    systemctl(host, &["daemon-reload"])?;
+    systemctl(host, &["enable", "summoner.service"])?;
+    systemctl(host, &["restart", "summoner.service"])?;
+    // A machine that got systemd later needs no second road.
+    take(&host.cron, &config.path)?;
+    Ok(Some(format!("scheduled jobs run in summoner.service ({})", host.unit.display())))
 }
 
 /// Takes away what [`ensure`] made for a configuration. Says what it did.
@@ -152,10 +160,10 @@ fn mark(config: &Path) -> String {
 
 /// The unit. It may write below the storage roots alone; it must reach the engine's socket, and the roots of containers
 /// below /proc, through which dumps are read.
-fn unit(config: &Config, exe: &Path) -> String {
+fn unit(host: &Host, config: &Config, exe: &Path) -> String {
     format!(
         "{mark}
-# Edits are lost; `systemctl edit summoner` keeps them.
+# Version {version}. Edits are lost; `systemctl edit summoner` keeps them.
 [Unit]
 Description=Summoner: scheduled dumps, backups and their checks
 # A restart of the engine must not end a backup: the daemon waits for it.
@@ -164,6 +172,8 @@ Wants=network-online.target
 
 [Service]
 Type=notify
+# What `~` in config.yml stands for.
+Environment={home}
 ExecStart={exe} --config {config} daemon
 Restart=always
 RestartSec=10
@@ -198,26 +208,30 @@ SystemCallArchitectures=native
 WantedBy=multi-user.target
 ",
         mark = mark(&config.path),
-        exe = quoted(exe, false),
-        config = quoted(&config.path, false),
-        files = quoted(&config.layout.files, true),
-        databases = quoted(&config.layout.databases, true),
+        // Another version is another text, so that the daemon is started anew.
+        version = env!("CARGO_PKG_VERSION"),
+        home = quoted("HOME=", &host.home),
+        exe = quoted("", exe),
+        config = quoted("", &config.path),
+        files = quoted("-", &config.layout.files),
+        databases = quoted("-", &config.layout.databases),
     )
 }
 
-/// A path as systemd reads it (systemd.syntax(7)); one that may be missing is no error with a dash before it.
-fn quoted(path: &Path, may_miss: bool) -> String {
+/// A path as systemd reads it (systemd.syntax(7)); with a dash before it, one that is missing is no error.
+fn quoted(before: &str, path: &Path) -> String {
     let text = path.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
-    format!("\"{}{text}\"", if may_miss { "-" } else { "" })
+    format!("\"{before}{text}\"")
 }
 
 /// The line for cron. A run that is still at work makes the next one end at once.
-fn cron(config: &Config, exe: &Path) -> String {
+fn cron(host: &Host, config: &Config, exe: &Path) -> String {
     // A shell reads it, and cron itself takes a percent sign for a new line.
     let word = |path: &Path| format!("'{}'", path.to_string_lossy().replace('\'', "'\\''").replace('%', "\\%"));
     format!(
-        "{}\nSHELL=/bin/sh\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n*/5 * * * * root {} --config {} --quiet run-due\n",
+        "{}\nSHELL=/bin/sh\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nHOME={}\n*/5 * * * * root {} --config {} --quiet run-due\n",
         mark(&config.path),
+        host.home.display(),
         word(exe),
         word(&config.path)
     )

@@ -15,7 +15,13 @@ fn host(folder: &Path) -> Host {
     let systemctl = folder.join("systemctl");
     disk::write_atomic(&systemctl, format!("#!/bin/sh\necho \"$@\" >> '{}'\n", folder.join("asked").display()).as_bytes(), 0o755).unwrap();
     fs::create_dir(folder.join("cron.d")).unwrap();
-    Host { systemd_runs: folder.join("system"), unit: folder.join("summoner.service"), cron: folder.join("cron.d/summoner"), systemctl }
+    Host {
+        systemd_runs: folder.join("system"),
+        unit: folder.join("summoner.service"),
+        cron: folder.join("cron.d/summoner"),
+        systemctl,
+        home: "/root".into(),
+    }
 }
 
 const EXE: &str = "/usr/local/bin/summoner";
@@ -29,9 +35,14 @@ fn where_systemd_runs_there_is_a_service() {
     assert!(ensure_on(&host, &config(true), Path::new(EXE)).unwrap().unwrap().contains("summoner.service"));
     assert_eq!(asked(), "daemon-reload\nenable summoner.service\nrestart summoner.service\n");
     assert_eq!(ensure_on(&host, &config(true), Path::new(EXE)).unwrap(), None);
+    // Written, and then the machine went down: it is started by the next install.
+    fs::write(&host.systemctl, fs::read_to_string(&host.systemctl).unwrap() + "test \"$1\" != is-active\n").unwrap();
+    assert!(ensure_on(&host, &config(true), Path::new(EXE)).unwrap().is_some());
+    assert!(asked().ends_with("is-active --quiet summoner.service\ndaemon-reload\nenable summoner.service\nrestart summoner.service\n"));
     let text = fs::read_to_string(&host.unit).unwrap();
     insta::assert_snapshot!(text.lines().filter(|line| line.contains('/')).collect::<Vec<_>>().join("\n"), @r#"
     # Written by `summoner install` for /srv/my team/config.yml
+    Environment="HOME=/root"
     ExecStart="/usr/local/bin/summoner" --config "/srv/my team/config.yml" daemon
     ReadWritePaths="-/srv/my team/data" "-/srv/my team/data/database"
     "#);
@@ -52,6 +63,7 @@ fn elsewhere_there_is_a_line_for_cron() {
     # Written by `summoner install` for /srv/my team/config.yml
     SHELL=/bin/sh
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    HOME=/root
     */5 * * * * root '/usr/local/bin/summoner' --config '/srv/my team/config.yml' --quiet run-due
     ");
     assert!(!folder.path().join("asked").exists());
@@ -77,4 +89,15 @@ fn a_trial_below_a_temporary_folder_gets_no_service() {
     let mut config = config(true);
     config.layout.files = "/tmp/trial/data".into();
     assert_eq!(ensure(&config, Path::new(EXE)).unwrap(), None);
+}
+
+/// Where its tools are, systemd itself reads the unit; a key that it does not know is a line of complaint.
+#[test]
+fn systemd_understands_the_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("summoner.service");
+    disk::write_atomic(&path, unit(&host(folder.path()), &config(true), Path::new("/bin/true")).as_bytes(), 0o644).unwrap();
+    let Ok(said) = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output() else { return };
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(!said.lines().any(|line| line.contains("summoner.service")), "{said}");
 }
