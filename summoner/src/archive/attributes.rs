@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::fs::{XattrFlags, lgetxattr, llistxattr, lsetxattr};
+use rustix::fs::{XattrFlags, lgetxattr, llistxattr, llistxattr_query, lsetxattr};
 use rustix::io::Errno;
 
 use super::node::Xattrs;
@@ -18,7 +18,7 @@ const MOST: usize = 64 * 1024;
 pub fn read(folder: BorrowedFd<'_>, name: &CStr) -> Result<Xattrs, Errno> {
     let path = path(folder, name);
     // Most entries have none: ask for the length first, without a buffer.
-    let length = match llistxattr(path.as_slice(), &mut [0u8; 0][..]) {
+    let length = match llistxattr_query(path.as_slice()) {
         Ok(0) | Err(Errno::NOTSUP) => return Ok(Xattrs::new()),
         Ok(length) => length,
         Err(error) => return Err(error),

@@ -183,3 +183,6 @@ fn each(tree: Open<'_>, wanted: &Wanted<'_>, plan: &Plan, visit: &mut dyn FnMut(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

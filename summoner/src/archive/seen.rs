@@ -72,8 +72,11 @@ impl Seen {
     /// Keeps it for the next capture.
     ///
     /// # Errors
-    /// The folder is missing or cannot be written.
+    /// The folder cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            disk::ensure_folder(folder, 0o700, None)?;
+        }
         disk::write_atomic(path, &self.encode(), 0o600)
     }
 

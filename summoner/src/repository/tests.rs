@@ -7,6 +7,10 @@ use super::*;
 use crate::archive::{Capture, Root, Seen};
 use crate::plan::snapshot::{Artefact, Consistency, Files, Purpose, Snapshot};
 
+mod broken;
+mod exit;
+mod faults;
+mod forgetting;
 mod rounds;
 
 /// A repository with a folder to back up.
@@ -188,4 +192,12 @@ fn everything(root: &Path) {
     times("nothing", 4_000_000_000, 1);
     times("link", 1_000_000_000, 5);
     times("deep", 1_000_000_000, 123_456_789);
+}
+
+/// Changes one bit in the middle of a file.
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
 }
