@@ -22,6 +22,7 @@ pub mod acme;
 pub mod apply;
 pub mod archive;
 pub mod backend;
+pub mod database;
 pub mod disk;
 pub mod docker;
 pub mod doctor;

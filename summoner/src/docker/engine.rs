@@ -17,8 +17,8 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use super::{
-    Container, ContainerDetail, CreateSpec, Engine, EngineInfo, ExecOutput, ExecSpec, Health, Image, Network, NetworkSpec, Running, body,
-    exec, failure,
+    Container, ContainerDetail, CreateSpec, Engine, EngineInfo, ExecOutput, ExecSession, ExecSpec, ExecState, Health, Image, Network,
+    NetworkSpec, Running, body, exec, failure, session,
 };
 use crate::error::{Error, Result};
 
@@ -122,6 +122,7 @@ impl Engine for Docker {
                 .and_then(|last| last.output)
                 .filter(|text| !text.trim().is_empty()),
             exit_code: state.exit_code,
+            pid: state.pid.filter(|pid| *pid > 0),
             error: state.error.filter(|text| !text.is_empty()),
             restarts: found.restart_count.unwrap_or(0),
             networks: addresses(found.network_settings.and_then(|settings| settings.networks)),
@@ -290,6 +291,14 @@ impl Engine for Docker {
 
     async fn exec(&self, container: &str, spec: &ExecSpec) -> Result<ExecOutput> {
         exec::run(&self.patient, container, spec).await
+    }
+
+    async fn open_exec(&self, container: &str, spec: &ExecSpec) -> Result<ExecSession> {
+        session::open(&self.patient, container, spec).await
+    }
+
+    async fn exec_state(&self, id: &str) -> Result<ExecState> {
+        session::state(&self.client, id).await
     }
 }
 

@@ -7,6 +7,7 @@
 mod engine;
 mod hands;
 mod listen;
+mod session;
 mod state;
 
 use std::future::Future;
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::{ExecOutput, ExecSpec, failure};
+use super::{ExecOutput, ExecPiece, ExecSpec, failure};
 use crate::error::{Error, Result};
 use state::State;
 
@@ -27,6 +28,11 @@ pub trait Program: Send + Sync {
     /// Runs a command beside itself.
     fn exec(&self, _spec: &ExecSpec) -> ExecOutput {
         ExecOutput::default()
+    }
+    /// Hears what was sent so far to a command whose streams are held, empty at its begin; gives what it writes now, and
+    /// its exit code when it ends here.
+    fn hears(&self, _spec: &ExecSpec, _stdin: &[u8]) -> (Vec<ExecPiece>, Option<i64>) {
+        (Vec::new(), Some(0))
     }
     /// The ports on which it answers HTTP.
     fn ports(&self) -> Vec<u16> {

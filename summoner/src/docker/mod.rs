@@ -10,6 +10,7 @@ mod exec;
 mod failure;
 pub mod fake;
 mod login;
+mod session;
 mod terminal;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use chrono::{DateTime, Utc};
 use crate::compose::Service;
 use crate::error::Result;
 pub use crate::plan::state::{Container, Health, Image, Network, NetworkSpec, Running};
+pub use session::{ExecPiece, ExecSession, ExecState};
 
 /// What the engine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub struct ContainerDetail {
     pub networks: BTreeMap<String, String>,
     /// The variables it was made with.
     pub environment: BTreeMap<String, String>,
+    /// Its first process as the engine's host numbers it, while it runs.
+    pub pid: Option<i64>,
 }
 
 /// A container to make.
@@ -148,4 +152,8 @@ pub trait Engine: Send + Sync {
     fn logs(&self, container: &str, lines: usize) -> impl Future<Output = Result<String>> + Send;
     /// Runs a command in a container to its end.
     fn exec(&self, container: &str, spec: &ExecSpec) -> impl Future<Output = Result<ExecOutput>> + Send;
+    /// Begins a command whose streams the caller holds; neither `stdin` nor `timeout` of the spec is used.
+    fn open_exec(&self, container: &str, spec: &ExecSpec) -> impl Future<Output = Result<ExecSession>> + Send;
+    /// What became of a command that was begun.
+    fn exec_state(&self, id: &str) -> impl Future<Output = Result<ExecState>> + Send;
 }

@@ -67,6 +67,7 @@ impl Engine for Fake {
             restarts: 0,
             networks: BTreeMap::from([("summoner-edge".to_owned(), "127.0.0.1".to_owned())]),
             environment: BTreeMap::new(),
+            pid: None,
         }))
     }
     async fn exec(&self, _: &str, spec: &ExecSpec) -> Result<ExecOutput> {
@@ -93,6 +94,12 @@ impl Engine for Fake {
     }
     async fn logs(&self, _: &str, _: usize) -> Result<String> {
         Ok("2026/11/21 14:10:37 [notice] 1#1: reconfiguring\n2026/11/21 14:10:37 [emerg] 1#1: bind() failed\n".to_owned())
+    }
+    async fn open_exec(&self, _: &str, _: &ExecSpec) -> Result<crate::docker::ExecSession> {
+        never()
+    }
+    async fn exec_state(&self, _: &str) -> Result<crate::docker::ExecState> {
+        never()
     }
     async fn info(&self) -> Result<EngineInfo> {
         never()

@@ -1,11 +1,14 @@
 //! The verbs of the engine, on the state in memory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use super::{Fake, refuse};
+use super::{Fake, refuse, session};
 use crate::docker::{
-    Container, ContainerDetail, CreateSpec, Engine, EngineInfo, ExecOutput, ExecSpec, Image, Network, NetworkSpec, Running, failure,
+    Container, ContainerDetail, CreateSpec, Engine, EngineInfo, ExecOutput, ExecSession, ExecSpec, ExecState, Image, Network, NetworkSpec,
+    Running, failure,
 };
 use crate::error::{Error, Result};
 
@@ -48,6 +51,7 @@ impl Engine for Fake {
                 health: known.shown.health,
                 health_output: None,
                 exit_code: known.exit_code,
+                pid: None,
                 error: known.error.clone(),
                 restarts: known.restarts,
                 networks: known.shown.networks.clone(),
@@ -169,5 +173,30 @@ impl Engine for Fake {
             Ok(state.programs.get(&name).map_or_else(ExecOutput::default, |program| program.exec(spec)))
         });
         call.await
+    }
+
+    async fn open_exec(&self, container: &str, spec: &ExecSpec) -> Result<ExecSession> {
+        let name = self.lock().name(container);
+        let call = self.act(format!("begin {name} {}", spec.command.join(" ")), |state| {
+            let doing = format!("run {} in {container}", spec.command.first().map_or("nothing", String::as_str));
+            let known = state.need(container, &doing)?;
+            if known.shown.running != Running::Running {
+                return refuse(&doing, 409, format!("container {} is not running", known.shown.id));
+            }
+            let code = Arc::new(AtomicI64::new(session::RUNS));
+            state.sessions.push(code.clone());
+            Ok((state.sessions.len() - 1, state.programs.get(&name).cloned(), code))
+        });
+        let (number, program, code) = call.await?;
+        Ok(session::begin(number.to_string(), program, spec.clone(), code))
+    }
+
+    async fn exec_state(&self, id: &str) -> Result<ExecState> {
+        let known = self.look(|state| Some(state.sessions.get(id.parse::<usize>().ok()?)?.load(Ordering::SeqCst)));
+        match known.await {
+            Some(session::RUNS) => Ok(ExecState { running: true, exit_code: None }),
+            Some(code) => Ok(ExecState { running: false, exit_code: Some(code) }),
+            None => refuse("look at a command in a container", 404, format!("No such exec instance: {id}")),
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use rand::RngExt;
 use sha2::{Digest, Sha256};
@@ -37,6 +39,8 @@ pub(super) struct State {
     pub programs: BTreeMap<String, SharedProgram>,
     pub logs: BTreeMap<String, String>,
     pub calls: Vec<String>,
+    /// The exit codes of commands whose streams are held.
+    pub sessions: Vec<Arc<AtomicI64>>,
     pub fault: Option<(usize, Fault)>,
     made: u64,
 }

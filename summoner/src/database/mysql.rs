@@ -1,0 +1,203 @@
+//! MySQL and MariaDB: one dump of all chosen databases in one transaction, hence one moment for all.
+//!
+//! The two differ in the names of their programs and one flag. The dump drops and makes each database by itself, with its
+//! own character set, so loading leaves nothing of an earlier content.
+
+mod catalogue;
+
+use std::io::{self, Cursor, Read};
+
+use super::ask::{Question, ask, which};
+use super::run::{self, Order};
+use super::sql_end::{Heard, SqlEnd};
+use super::{At, DatabaseKind, Driver, DumpOptions, Part, Source, View, explain};
+use crate::docker::{Engine, ExecSpec};
+use crate::error::{Error, Result};
+use crate::plan::snapshot::{Content, DatabaseFacts};
+use crate::repository::Sinks;
+use catalogue::Catalogue;
+
+/// The option file with the password.
+const FORM: &str = "[client]\npassword=\"%s\"\n";
+/// It must be the first argument.
+const OPTIONS: &str = "--defaults-extra-file=/dev/fd/4";
+/// The dump tool's words before and after the transaction has begun.
+const BEGINS: &str = "-- Starting transaction";
+/// Any of these is printed only when the transaction's statements succeeded.
+const BEGUN: [&str; 2] = ["-- Setting savepoint", "-- Retrieving table structure"];
+/// Faster, and right for a dump that was consistent when it was taken.
+const LOADING: &str = "SET SESSION foreign_key_checks=0, unique_checks=0;\n";
+const UNLOGGED: &str = "SET SESSION sql_log_bin=0;\n";
+
+/// The driver.
+pub(super) struct Mysql;
+
+impl Driver for Mysql {
+    async fn has_view<E: Engine>(&self, at: &At<'_, E>) -> Result<bool> {
+        Ok(catalogue(at).await?.foreign.is_empty())
+    }
+
+    async fn dump<E: Engine>(&self, at: &At<'_, E>, options: DumpOptions, sinks: &dyn Sinks, mut view: View) -> Result<Vec<Part>> {
+        let container = &at.target.container;
+        let before = catalogue(at).await?;
+        if before.databases.is_empty() {
+            return Err(
+                Error::external(format!("{container} holds no database that could be dumped")).next(format!("summoner logs {container}"))
+            );
+        }
+        let tool = dump_tool(at, &before.databases).await?;
+        let order = Order {
+            container,
+            tool,
+            form: FORM,
+            secret: at.target.admin.password.as_ref(),
+            road: options.road,
+            deadline: options.deadline,
+        };
+        let has_view = before.foreign.is_empty();
+        let mut begins = false;
+        let mut watch = |line: &str| {
+            begins |= line.starts_with(BEGINS);
+            if has_view
+                && begins
+                && BEGUN.iter().any(|word| line.starts_with(word))
+                && let Some(view) = view.take()
+            {
+                super::fire(view);
+            }
+        };
+        let sink = Heard { into: sinks.create(&format!("{}.sql", at.target.kind.as_str()))?, end: SqlEnd::default() };
+        let (heard, ending) = run::pull(at.engine, &order, sink, &mut watch).await?;
+        if ending.code != 0 {
+            return Err(explain::tool(at.target.kind, container, order.name(), ending.code, &ending.stderr));
+        }
+        if !heard.end.is_complete() {
+            return Err(explain::short(container, "its last line is missing"));
+        }
+        let after = catalogue(at).await?;
+        counted(container, &before, &after, &heard.end)?;
+        let stored = super::finish(heard.into).await?;
+        if let Some(view) = view.take() {
+            super::fire(view);
+        }
+        Ok(vec![Part { stored, content: Content::Dump, facts: before.whole(at.target, heard.end.tables), notes: before.notes() }])
+    }
+
+    async fn load<E: Engine>(&self, at: &At<'_, E>, parts: Vec<Source>, options: DumpOptions) -> Result<()> {
+        for (facts, content, from) in parts {
+            let container = &at.target.container;
+            if content != Content::Dump || !matches!(facts.kind, DatabaseKind::Mysql | DatabaseKind::Mariadb) {
+                return Err(Error::internal(format!("{content:?} of {} is no dump for {container}", facts.kind.as_str())));
+            }
+            let mut tool = client(at).await?;
+            tool.extend(["--binary-mode", "--max-allowed-packet=1G"].map(str::to_owned));
+            let order = Order {
+                container,
+                tool,
+                form: FORM,
+                secret: at.target.admin.password.as_ref(),
+                road: options.road,
+                deadline: options.deadline,
+            };
+            let mut first = LOADING.to_owned();
+            if query(at, UNLOGGED).await.is_ok() {
+                first.push_str(UNLOGGED);
+            }
+            let whole = Whole { from, end: SqlEnd::default() };
+            let ending = run::push(at.engine, &order, Box::new(Cursor::new(first).chain(whole))).await?;
+            if ending.code != 0 {
+                return Err(explain::tool(at.target.kind, container, order.name(), ending.code, &ending.stderr));
+            }
+            let there = catalogue(at).await?;
+            let tables = if facts.name.is_empty() { there.tables() } else { there.tables_of(&facts.name) };
+            if tables != facts.tables {
+                return Err(Error::external(format!("{container} holds {tables} tables after loading, {} were dumped", facts.tables))
+                    .next("choose another snapshot: summoner snapshots"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn facts<E: Engine>(&self, at: &At<'_, E>) -> Result<Vec<DatabaseFacts>> {
+        Ok(catalogue(at).await?.each(at.target))
+    }
+}
+
+/// Refuses a dump whose counts differ from the server's.
+fn counted(container: &str, before: &Catalogue, after: &Catalogue, end: &SqlEnd) -> Result<()> {
+    let dumped = (end.tables, end.views);
+    if [before, after].iter().any(|catalogue| (catalogue.tables(), catalogue.views()) == dumped) {
+        return Ok(());
+    }
+    let cause = format!("{} tables and {} views are in it, the server has {} and {}", end.tables, end.views, after.tables(), after.views());
+    if before.tables() != after.tables() || before.views() != after.views() {
+        return Err(explain::invalidated(container, &cause));
+    }
+    Err(explain::short(container, &cause))
+}
+
+/// A dump that is read to be loaded: an end that is missing is a fault of the source.
+struct Whole {
+    from: Box<dyn Read + Send>,
+    end: SqlEnd,
+}
+
+impl Read for Whole {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.end.hear(&buffer[..count]);
+        if count == 0 && !buffer.is_empty() && !self.end.is_complete() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the dump's last line is missing"));
+        }
+        Ok(count)
+    }
+}
+
+async fn dump_tool<E: Engine>(at: &At<'_, E>, databases: &[String]) -> Result<Vec<String>> {
+    let (container, kind) = (&at.target.container, at.target.kind);
+    let program = which(at.engine, container, kind, &["mariadb-dump", "mysqldump"]).await?;
+    let spec = ExecSpec { command: vec![program.clone(), "--version".into()], ..ExecSpec::default() };
+    let version = at.engine.exec(container, &spec).await?;
+    let mut tool = vec![program, OPTIONS.to_owned(), format!("--user={}", at.target.admin.user)];
+    let flags = [
+        "--verbose",
+        "--single-transaction",
+        "--quick",
+        "--routines",
+        "--events",
+        "--triggers",
+        "--hex-blob",
+        "--no-tablespaces",
+        "--default-character-set=utf8mb4",
+        "--max-allowed-packet=1G",
+        "--add-drop-database",
+    ];
+    tool.extend(flags.map(str::to_owned));
+    if !String::from_utf8_lossy(&version.stdout).contains("MariaDB") {
+        // A dump is for any server: it must not carry the transactions that this one has seen.
+        tool.push("--set-gtid-purged=OFF".into());
+    }
+    tool.extend(["--databases", "--"].map(str::to_owned));
+    tool.extend(databases.iter().cloned());
+    Ok(tool)
+}
+
+async fn client<E: Engine>(at: &At<'_, E>) -> Result<Vec<String>> {
+    let program = which(at.engine, &at.target.container, at.target.kind, &["mariadb", "mysql"]).await?;
+    let user = format!("--user={}", at.target.admin.user);
+    Ok(vec![program, OPTIONS.to_owned(), user, "--batch".into(), "--default-character-set=utf8mb4".into()])
+}
+
+async fn query<E: Engine>(at: &At<'_, E>, statement: &str) -> Result<String> {
+    let mut tool = client(at).await?;
+    tool.push("--skip-column-names".into());
+    let secret = at.target.admin.password.as_ref();
+    let question =
+        Question { container: &at.target.container, kind: at.target.kind, tool, form: FORM, secret, statement: statement.to_owned() };
+    ask(at.engine, &question).await
+}
+
+async fn catalogue<E: Engine>(at: &At<'_, E>) -> Result<Catalogue> {
+    let answer = query(at, catalogue::QUESTION).await?;
+    Ok(Catalogue::read(&answer, &at.target.databases))
+}

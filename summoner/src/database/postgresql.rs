@@ -1,0 +1,312 @@
+//! PostgreSQL: one archive per database, all at the moments of snapshots that are held open together, and the roles.
+//!
+//! Over the local socket, where the official image trusts its superuser; no password travels. An archive counts when the
+//! container's own `pg_restore` has decoded it to its end, read back from where it was stored.
+
+mod globals;
+mod view;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+
+use super::ask::{Question, ask};
+use super::run::{self, Ending, Order};
+use super::sql_end::globals_complete;
+use super::{At, Driver, DumpOptions, Part, Source, View, explain};
+use crate::docker::Engine;
+use crate::error::{Error, Result};
+use crate::plan::snapshot::{Content, DatabaseFacts};
+use crate::repository::{Sink, Sinks, Stored};
+
+/// The database that is there on every server and belongs to nobody.
+const MAINTENANCE: &str = "postgres";
+/// Another, to make the first one anew.
+const TEMPLATE: &str = "template1";
+/// How an archive begins.
+pub(super) const MAGIC: &[u8] = b"PGDMP";
+/// Roles are text, and little.
+pub(super) const GLOBALS_LIMIT: u64 = 64 << 20;
+/// What the server says of its databases; the last is asked in each.
+const DATABASES: &str = "select json_build_array(current_setting('server_version'), datname) from pg_database \
+    where datallowconn and not datistemplate order by datname;";
+const COUNTS: &str = "select json_build_array(count(*) filter (where relkind in ('r', 'p')), count(*) filter (where relkind in ('v', 'm'))) \
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace where nspname !~ '^pg_' and nspname <> 'information_schema' \
+    and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');";
+
+/// The driver.
+pub(super) struct Postgresql;
+
+impl Driver for Postgresql {
+    async fn has_view<E: Engine>(&self, at: &At<'_, E>) -> Result<bool> {
+        super::running(at.engine, &at.target.container).await.map(|_| true)
+    }
+
+    async fn dump<E: Engine>(&self, at: &At<'_, E>, options: DumpOptions, sinks: &dyn Sinks, view: View) -> Result<Vec<Part>> {
+        let (version, databases) = chosen(at).await?;
+        let mut held = Vec::new();
+        for database in &databases {
+            held.push(view::open(at, database).await?);
+        }
+        if let Some(view) = view {
+            super::fire(view);
+        }
+        let mut parts = vec![roles(at, options, sinks, &version).await?];
+        for (database, held) in databases.iter().zip(held) {
+            parts.push(archive(at, options, sinks, database, &version, held).await?);
+        }
+        Ok(parts)
+    }
+
+    async fn load<E: Engine>(&self, at: &At<'_, E>, parts: Vec<Source>, options: DumpOptions) -> Result<()> {
+        // Owners before what they own.
+        let (roles, archives): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(_, content, _)| *content == Content::Globals);
+        for (_, _, from) in roles {
+            globals::load(at, from).await?;
+        }
+        for (facts, content, from) in archives {
+            if content != Content::Dump || facts.name.is_empty() {
+                return Err(Error::internal(format!("{content:?} of {} is no dump of a database", facts.container)));
+            }
+            restore(at, options, &facts, from).await?;
+        }
+        Ok(())
+    }
+
+    async fn facts<E: Engine>(&self, at: &At<'_, E>) -> Result<Vec<DatabaseFacts>> {
+        let (version, databases) = chosen(at).await?;
+        let mut all = Vec::new();
+        for name in &databases {
+            let (tables, _) = counts(&query(at, name, COUNTS).await?)?;
+            all.push(facts(at, name, &version, tables));
+        }
+        Ok(all)
+    }
+}
+
+fn facts<E>(at: &At<'_, E>, name: &str, version: &str, tables: u64) -> DatabaseFacts {
+    DatabaseFacts {
+        container: at.target.container.clone(),
+        kind: at.target.kind,
+        name: name.to_owned(),
+        server_version: version.to_owned(),
+        tables,
+        rows: BTreeMap::new(),
+    }
+}
+
+/// The server's version and the databases to dump: those asked for, else all that somebody uses.
+async fn chosen<E: Engine>(at: &At<'_, E>) -> Result<(String, Vec<String>)> {
+    let answer = query(at, MAINTENANCE, DATABASES).await?;
+    let mut version = String::new();
+    let mut there = Vec::new();
+    for line in answer.lines().filter(|line| !line.is_empty()) {
+        let (server, name): (String, String) = serde_json::from_str(line).map_err(|error| strange(line, &error))?;
+        version = server;
+        there.push(name);
+    }
+    let wanted = &at.target.databases;
+    if let Some(missing) = wanted.iter().find(|name| !there.contains(name)) {
+        return Err(Error::external(format!("{} has no database {missing}", at.target.container)).next("summoner status"));
+    }
+    if !wanted.is_empty() {
+        return Ok((version, wanted.clone()));
+    }
+    // Every server has this one; mostly nobody uses it.
+    if there.len() > 1 && there.iter().any(|name| name == MAINTENANCE) && counts(&query(at, MAINTENANCE, COUNTS).await?)? == (0, 0) {
+        there.retain(|name| name != MAINTENANCE);
+    }
+    Ok((version, there))
+}
+
+fn strange(answer: &str, error: &serde_json::Error) -> Error {
+    Error::external(format!("the server answers what is not understood: {answer}")).cause(error)
+}
+
+fn counts(answer: &str) -> Result<(u64, u64)> {
+    serde_json::from_str(answer.trim()).map_err(|error| strange(answer, &error))
+}
+
+/// A connection string: a database's name may hold anything.
+fn connection(database: &str) -> String {
+    format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// Text within a statement.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn tool(at: &At<'_, impl Sized>, words: &[&str], database: Option<&str>) -> Vec<String> {
+    let mut tool: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    tool.extend(["--no-password".to_owned(), format!("--username={}", at.target.admin.user)]);
+    tool.extend(database.map(|database| format!("--dbname={}", connection(database))));
+    tool
+}
+
+fn psql(at: &At<'_, impl Sized>, database: &str) -> Vec<String> {
+    tool(at, &["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"], Some(database))
+}
+
+async fn query<E: Engine>(at: &At<'_, E>, database: &str, statement: &str) -> Result<String> {
+    let (container, kind) = (&at.target.container, at.target.kind);
+    let question = Question { container, kind, tool: psql(at, database), form: "", secret: None, statement: statement.to_owned() };
+    ask(at.engine, &question).await
+}
+
+fn order<'a>(at: &At<'a, impl Sized>, options: DumpOptions, tool: Vec<String>) -> Order<'a> {
+    Order { container: &at.target.container, tool, form: "", secret: None, road: options.road, deadline: options.deadline }
+}
+
+fn ended(at: &At<'_, impl Sized>, order: &Order<'_>, ending: &Ending) -> Result<()> {
+    match ending.code {
+        0 => Ok(()),
+        code => Err(explain::tool(at.target.kind, &at.target.container, order.name(), code, &ending.stderr)),
+    }
+}
+
+async fn archive<E: Engine>(
+    at: &At<'_, E>,
+    options: DumpOptions,
+    sinks: &dyn Sinks,
+    database: &str,
+    version: &str,
+    held: view::Held,
+) -> Result<Part> {
+    let snapshot = format!("--snapshot={}", held.snapshot);
+    let dumping = order(at, options, tool(at, &["pg_dump", "--format=custom", "--compress=0", &snapshot], Some(database)));
+    let sink = Begun { into: sinks.create(&super::file_name(at.target.kind, database, "pgdump"))?, first: Vec::new() };
+    let (sink, ending) = run::pull(at.engine, &dumping, sink, &mut |_| {}).await?;
+    ended(at, &dumping, &ending)?;
+    let counts = held.counts;
+    held.close().await?;
+    if sink.first != MAGIC {
+        return Err(explain::short(&at.target.container, "it does not begin as an archive does"));
+    }
+    let stored = super::finish(sink.into).await?;
+    decode(at, options, sinks.read(&stored)?).await?;
+    let found = listed(at, options, sinks.read(&stored)?).await?;
+    if found != counts {
+        let cause = format!("{} tables and {} views are in it, the server has {} and {}", found.0, found.1, counts.0, counts.1);
+        return Err(explain::short(&at.target.container, &cause));
+    }
+    Ok(Part { stored, content: Content::Dump, facts: facts(at, database, version, found.0), notes: Vec::new() })
+}
+
+/// Has the whole archive read by the container's own tool: one missing byte is found.
+async fn decode<E: Engine>(at: &At<'_, E>, options: DumpOptions, from: Box<dyn Read + Send>) -> Result<()> {
+    let order = order(at, options, ["pg_restore", "--file=/dev/null"].map(str::to_owned).into());
+    let ending = run::push(at.engine, &order, from).await?;
+    match ending.code {
+        0 => Ok(()),
+        _ => Err(explain::short(&at.target.container, "pg_restore cannot read it back").cause(ending.stderr)),
+    }
+}
+
+/// Tables and views in an archive's list of contents, which stands at its begin.
+async fn listed<E: Engine>(at: &At<'_, E>, options: DumpOptions, from: Box<dyn Read + Send>) -> Result<(u64, u64)> {
+    let order = order(at, options, ["pg_restore", "--list"].map(str::to_owned).into());
+    let ending = run::push(at.engine, &order, from).await?;
+    ended(at, &order, &ending)?;
+    Ok(count_list(&String::from_utf8_lossy(&ending.printed)))
+}
+
+/// `217; 1259 16390 TABLE public posts ghost`: 1259 is the catalogue of relations, their data and comments stand elsewhere.
+fn count_list(list: &str) -> (u64, u64) {
+    let (mut tables, mut views) = (0, 0);
+    for line in list.lines() {
+        let mut words = line.split_once("; ").map_or("", |(_, rest)| rest).split(' ');
+        if words.next() != Some("1259") {
+            continue;
+        }
+        match (words.nth(1), words.next()) {
+            (Some("TABLE"), Some(next)) if next != "ATTACH" => tables += 1,
+            (Some("VIEW"), _) | (Some("MATERIALIZED"), Some("VIEW")) => views += 1,
+            _ => {}
+        }
+    }
+    (tables, views)
+}
+
+async fn roles<E: Engine>(at: &At<'_, E>, options: DumpOptions, sinks: &dyn Sinks, version: &str) -> Result<Part> {
+    let order = order(at, options, tool(at, &["pg_dumpall", "--globals-only"], None));
+    let sink = Copied { into: sinks.create("postgresql-globals.sql")?, copy: Vec::new() };
+    let (sink, ending) = run::pull(at.engine, &order, sink, &mut |_| {}).await?;
+    ended(at, &order, &ending)?;
+    if !globals_complete(&String::from_utf8_lossy(&sink.copy)) {
+        return Err(explain::short(&at.target.container, "the last line of its roles is missing"));
+    }
+    let stored: Stored = super::finish(sink.into).await?;
+    Ok(Part { stored, content: Content::Globals, facts: facts(at, "", version, 0), notes: Vec::new() })
+}
+
+async fn restore<E: Engine>(at: &At<'_, E>, options: DumpOptions, facts: &DatabaseFacts, from: Box<dyn Read + Send>) -> Result<()> {
+    let name = &facts.name;
+    let through = if name == MAINTENANCE { TEMPLATE } else { MAINTENANCE };
+    let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = {};", literal(name));
+    query(at, through, &end).await?;
+    // The archive knows the database's encoding, collation, owner and settings.
+    let words = ["pg_restore", "--create", "--clean", "--if-exists", "--exit-on-error"];
+    let order = order(at, options, tool(at, &words, Some(through)));
+    let ending = run::push(at.engine, &order, from).await?;
+    ended(at, &order, &ending)?;
+    let (tables, _) = counts(&query(at, name, COUNTS).await?)?;
+    if tables != facts.tables {
+        return Err(Error::external(format!("{name} holds {tables} tables after loading, {} were dumped", facts.tables))
+            .next("choose another snapshot: summoner snapshots"));
+    }
+    query(at, name, "analyze;").await.map(drop)
+}
+
+/// Remembers how it began.
+struct Begun {
+    into: Box<dyn Sink>,
+    first: Vec<u8>,
+}
+
+impl Write for Begun {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let room = MAGIC.len() - self.first.len();
+        self.first.extend_from_slice(&piece[..piece.len().min(room)]);
+        self.into.write_all(piece)?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.into.flush()
+    }
+}
+
+/// Keeps a copy, which is small.
+struct Copied {
+    into: Box<dyn Sink>,
+    copy: Vec<u8>,
+}
+
+impl Write for Copied {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        if (self.copy.len() + piece.len()) as u64 > GLOBALS_LIMIT {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "roles without end"));
+        }
+        self.copy.extend_from_slice(piece);
+        self.into.write_all(piece)?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.into.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_contents_is_counted() {
+        let list = ";\n; Archive created at 2026\n;     dbname: a\n217; 1259 16390 TABLE public a b\n3400; 0 16390 TABLE DATA public a b\n\
+            218; 1259 1 VIEW public v b\n219; 1259 2 MATERIALIZED VIEW public m b\n3401; 0 2 MATERIALIZED VIEW DATA public m b\n\
+            3402; 0 0 COMMENT public TABLE a b\n220; 1259 3 TABLE ATTACH public p1 b\n221; 1259 4 SEQUENCE public s b\n";
+        assert_eq!(count_list(list), (1, 2));
+        assert_eq!(connection("it's \\ = x"), "dbname='it\\'s \\\\ = x'");
+    }
+}
