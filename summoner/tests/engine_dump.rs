@@ -4,6 +4,8 @@
 
 #[path = "engine_dump/bed.rs"]
 mod bed;
+#[path = "engine_dump/mongodb.rs"]
+mod mongodb;
 #[path = "engine_dump/mysql.rs"]
 mod mysql;
 #[path = "engine_dump/postgresql.rs"]

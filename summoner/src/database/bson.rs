@@ -37,7 +37,11 @@ pub(super) fn fields(document: &[u8]) -> Result<BTreeMap<String, Value>, String>
                 }
                 Value::Text(value)
             }
-            0x08 => Value::Truth(take(&mut rest, 1)?[0] != 0),
+            0x08 => match take(&mut rest, 1)?[0] {
+                0 => Value::Truth(false),
+                1 => Value::Truth(true),
+                other => return Err(format!("{other} is neither true nor false")),
+            },
             0x10 => Value::Number(number32(&mut rest)?.into()),
             0x12 => Value::Number(i64::from_le_bytes(take(&mut rest, 8)?.try_into().map_err(|_| "a number is short")?)),
             other => return Err(format!("a header has a field of kind {other}")),

@@ -6,9 +6,12 @@
 
 mod access;
 mod ask;
+mod bson;
 mod explain;
 mod fifo;
 mod foreign;
+mod mongo_archive;
+mod mongodb;
 mod mysql;
 mod orphans;
 mod postgresql;
@@ -120,7 +123,7 @@ pub async fn dump<E: Engine>(engine: &E, target: &Target, options: &DumpOptions,
     match target.kind {
         DatabaseKind::Mysql | DatabaseKind::Mariadb => mysql::Mysql.dump(&at, *options, sinks, view).await,
         DatabaseKind::Postgresql => postgresql::Postgresql.dump(&at, *options, sinks, view).await,
-        _ => Err(Error::internal("no driver")),
+        DatabaseKind::Mongodb => mongodb::Mongodb.dump(&at, *options, sinks, view).await,
     }
 }
 
@@ -133,7 +136,7 @@ pub async fn has_view<E: Engine>(engine: &E, target: &Target) -> Result<bool> {
     match target.kind {
         DatabaseKind::Mysql | DatabaseKind::Mariadb => mysql::Mysql.has_view(&at).await,
         DatabaseKind::Postgresql => postgresql::Postgresql.has_view(&at).await,
-        _ => Err(Error::internal("no driver")),
+        DatabaseKind::Mongodb => mongodb::Mongodb.has_view(&at).await,
     }
 }
 
@@ -156,7 +159,7 @@ pub async fn load_with<E: Engine>(engine: &E, target: &Target, parts: Vec<Source
     match target.kind {
         DatabaseKind::Mysql | DatabaseKind::Mariadb => mysql::Mysql.load(&at, parts, options).await,
         DatabaseKind::Postgresql => postgresql::Postgresql.load(&at, parts, options).await,
-        _ => Err(Error::internal("no driver")),
+        DatabaseKind::Mongodb => mongodb::Mongodb.load(&at, parts, options).await,
     }
 }
 
@@ -169,7 +172,7 @@ pub async fn facts<E: Engine>(engine: &E, target: &Target) -> Result<Vec<Databas
     match target.kind {
         DatabaseKind::Mysql | DatabaseKind::Mariadb => mysql::Mysql.facts(&at).await,
         DatabaseKind::Postgresql => postgresql::Postgresql.facts(&at).await,
-        _ => Err(Error::internal("no driver")),
+        DatabaseKind::Mongodb => mongodb::Mongodb.facts(&at).await,
     }
 }
 
@@ -195,6 +198,10 @@ pub fn check(kind: DatabaseKind, content: Content, from: &mut dyn Read) -> Resul
             let mut text = String::new();
             from.take(postgresql::GLOBALS_LIMIT).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;
             if sql_end::globals_complete(&text) { Ok(None) } else { Err(refuse("its last line is missing".into())) }
+        }
+        (DatabaseKind::Mongodb, Content::Dump) => {
+            let archive = mongodb::walk(from).map_err(refuse)?;
+            Ok(Some(mongodb::of_users(archive.documents).len() as u64))
         }
         _ => Err(Error::internal(format!("{content:?} is no artefact of a database"))),
     }

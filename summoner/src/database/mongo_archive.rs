@@ -19,6 +19,8 @@ const TERMINATOR: u32 = 0xffff_ffff;
 const DOCUMENT: usize = 17 << 20;
 /// The least: a length and a closing zero.
 const LEAST: usize = 5;
+/// A block's header: database, collection, whether it is the last, checksum.
+const HEADER_FIELDS: usize = 4;
 /// A time series keeps its documents in a namespace of this name before its own.
 const BUCKETS: &str = "system.buckets.";
 
@@ -53,7 +55,7 @@ struct Namespace {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Archive {
     pub server_version: String,
-    /// Documents by `database.collection`.
+    /// Documents by `database.collection`, without views.
     pub documents: BTreeMap<String, u64>,
 }
 
@@ -108,6 +110,9 @@ impl Walker {
             if !namespace.ended && !namespace.view {
                 return Err(format!("the end of {database}.{collection} is missing"));
             }
+            if namespace.view {
+                continue;
+            }
             documents.insert(format!("{database}.{collection}"), namespace.documents);
         }
         Ok(Archive { server_version: self.server_version, documents })
@@ -156,8 +161,7 @@ impl Walker {
         match (self.expect, word) {
             (Expect::Magic, MAGIC) => self.expect = Expect::Server,
             (Expect::Magic, _) => return Err("it does not begin as an archive does".into()),
-            (Expect::Listed, TERMINATOR) => self.expect = Expect::Header,
-            (Expect::Document | Expect::Last, TERMINATOR) => self.expect = Expect::Header,
+            (Expect::Listed | Expect::Document | Expect::Last, TERMINATOR) => self.expect = Expect::Header,
             (Expect::Last, _) => return Err("a namespace goes on after its end".into()),
             _ if !(LEAST..=DOCUMENT).contains(&length) => return Err(format!("a document of {length} bytes cannot be")),
             (Expect::Document, _) => {
@@ -195,6 +199,9 @@ impl Walker {
             }
             _ => {
                 self.current = (text("db")?, text("collection")?);
+                if fields.len() != HEADER_FIELDS {
+                    return Err("a header has a field too many".into());
+                }
                 self.block(fields.get("EOF"), fields.get("CRC"))?;
             }
         }
@@ -212,7 +219,7 @@ impl Walker {
             return Err(format!("{name} goes on after its end"));
         }
         match (last, crc) {
-            (Some(Value::Truth(false)), _) => self.expect = Expect::Document,
+            (Some(Value::Truth(false)), Some(Value::Number(0))) => self.expect = Expect::Document,
             (Some(Value::Truth(true)), Some(Value::Number(crc))) => {
                 if namespace.crc.clone().finalize() != crc.cast_unsigned() {
                     return Err(format!("the checksum of {name} is wrong"));

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     const DUMP: &str = "-- MySQL dump 10.13\n--\n-- Table structure for table `a`\n--\nCREATE TABLE `a` (x int);\n\
-        INSERT INTO `a` VALUES (1),\n(2);\n--\n-- Temporary view structure for view `v`\n--\n\
+        INSERT INTO `a` VALUES (1),\n(2);\n--\n-- Temporary view structure for view `v`\n--\nBEGIN\n\
         -- Table structure for table `in a routine`\n--\n-- Temporary table structure for view `w`\n--\n\n-- Dump completed on 2026-11-21  2:00:00\n";
 
     fn heard(pieces: &[&[u8]]) -> SqlEnd {
