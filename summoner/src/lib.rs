@@ -22,6 +22,7 @@ pub mod acme;
 pub mod apply;
 pub mod archive;
 pub mod backend;
+pub mod backup;
 pub mod database;
 pub mod disk;
 pub mod docker;
@@ -31,6 +32,7 @@ pub mod lock;
 pub mod nginx;
 pub mod observe;
 pub mod repository;
+pub mod restore;
 pub mod state;
 
 // FACES: thin; parse, call, show.

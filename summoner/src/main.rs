@@ -26,11 +26,23 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return show(&Error::external("cannot start the runtime").cause(error)),
     };
-    let ends_itself = cli.ends_itself();
     let result = runtime.block_on(async {
+        let rest = cli.rest();
+        if rest.hears_signals() {
+            return cli::run(cli).await;
+        }
         tokio::select! {
-            result = cli::run(cli) => result,
-            () = daemon::asked_to_end(), if !ends_itself => Err(Error::new(Kind::Interrupted, "interrupted").next("the same command again finishes the work: nothing is lost")),
+            result = cli::run(cli) => return result,
+            () = daemon::asked_to_end() => {}
+        }
+        let error = Error::new(Kind::Interrupted, "interrupted").next("the same command again finishes the work: nothing is lost");
+        // What it stopped starts again; whoever is in a hurry leaves that to the next command.
+        tokio::select! {
+            whole = rest.make_whole() => match whole {
+                Ok(()) => Err(error),
+                Err(left) => Err(error.cause(left.message)),
+            },
+            () = daemon::asked_to_end() => Err(error.cause("stopped twice: what it stopped starts with the next command")),
         }
     });
     // A command that was interrupted may leave a blocking read of the terminal behind.

@@ -42,17 +42,40 @@ impl Situation {
     }
 }
 
+/// Secrets that one instance shall have, instead of those on disk.
+#[derive(Clone, Copy)]
+pub struct Overlay<'a> {
+    /// Whose.
+    pub instance: &'a InstanceId,
+    /// By name.
+    pub secrets: &'a BTreeMap<String, String>,
+}
+
 /// Looks at everything.
 ///
 /// # Errors
 /// The engine does not answer, the state is damaged, a minion is broken, no private range is free.
 pub async fn observe<E: Engine>(engine: &E, config: &Config, catalogue: &Catalogue, now: DateTime<Utc>) -> Result<Situation> {
+    observe_with(engine, config, catalogue, now, None).await
+}
+
+/// As [`observe`], with the secrets that an instance will have.
+///
+/// # Errors
+/// As [`observe`].
+pub async fn observe_with<E: Engine>(
+    engine: &E,
+    config: &Config,
+    catalogue: &Catalogue,
+    now: DateTime<Utc>,
+    overlay: Option<Overlay<'_>>,
+) -> Result<Situation> {
     let layout = &config.layout;
     let memory = state::load(layout)?;
     let (containers, networks) = tokio::try_join!(engine.containers(), engine.networks())?;
     let range = range(config, &memory, &networks)?;
     let subnets = subnets(config, &memory, &networks, range)?;
-    let wanted = resolve(config, catalogue, range, &subnets)?;
+    let wanted = resolve(config, catalogue, range, &subnets, overlay)?;
     let mut observed = Observed { containers, networks, memory, range: range.to_string(), ..Observed::default() };
     observed.images = images(engine, &wanted, &observed.memory).await?;
     observed.absent_folders = wanted
@@ -76,16 +99,24 @@ pub async fn observe<E: Engine>(engine: &E, config: &Config, catalogue: &Catalog
     Ok(Situation { wanted, observed, subnets })
 }
 
-fn resolve(config: &Config, catalogue: &Catalogue, range: Cidr, subnets: &BTreeMap<InstanceId, String>) -> Result<Wanted> {
+fn resolve(
+    config: &Config,
+    catalogue: &Catalogue,
+    range: Cidr,
+    subnets: &BTreeMap<InstanceId, String>,
+    overlay: Option<Overlay<'_>>,
+) -> Result<Wanted> {
     // The resolver is pure and asks for one value at a time; the first unreadable secret is remembered here.
     let unreadable = RefCell::new(None);
-    let secret = |id: &InstanceId, name: &str| match secrets::read(&config.layout, id, name) {
+    let laid_over = |id: &InstanceId, name: &str| overlay.filter(|over| over.instance == id)?.secrets.get(name).cloned();
+    let on_disk = |id: &InstanceId, name: &str| match secrets::read(&config.layout, id, name) {
         Ok(value) => value,
         Err(error) => {
             unreadable.borrow_mut().get_or_insert(error);
             None
         }
     };
+    let secret = |id: &InstanceId, name: &str| laid_over(id, name).or_else(|| on_disk(id, name));
     let minions = |name: &str| catalogue.get(name).cloned();
     let edge = range.edge().to_string();
     let wanted = wanted(config, &Given { secret: &secret, edge_subnet: &edge, subnets, minions: &minions })?;

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{World, administrator, crash, health, image};
+use std::time::{Duration, Instant};
+
+use super::{World, administrator, command, crash, health, image};
 use crate::compose::MountKind;
 use crate::disk;
 use crate::docker::{CreateSpec, Engine};
@@ -12,6 +14,11 @@ use crate::observe::Situation;
 use crate::plan::deploy::SUCCESSOR;
 use crate::plan::wanted::{ContainerWanted, InstanceWanted};
 use crate::plan::{Action, Plan};
+
+/// How long a command after a restore is tried again.
+const AFTER_RESTORE: Duration = Duration::from_secs(600);
+/// Between two tries.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Brings it up; gives the time at which its first administrator was made, if that was done now.
 pub(super) async fn up<E: Engine>(
@@ -155,7 +162,24 @@ impl<E: Engine> Bringing<'_, E> {
 
     async fn start(&self, container: &ContainerWanted) -> Result<()> {
         crash::point();
-        self.engine().start(&container.name).await
+        self.engine().start(&container.name).await?;
+        if self.world.restored { self.after_restore(container).await } else { Ok(()) }
+    }
+
+    /// Before its health is awaited: what was saved may say that it stands still, and then it is never healthy.
+    async fn after_restore(&self, container: &ContainerWanted) -> Result<()> {
+        for exec in self.instance.keeping.after_restore.iter().filter(|exec| exec.service == container.service) {
+            self.progress(format!("after the restore: {}", exec.command.join(" ")));
+            let since = Instant::now();
+            // Its entry point may still be at work.
+            while let Err(error) = command::run(self.engine(), self.instance, exec).await {
+                if since.elapsed() > AFTER_RESTORE {
+                    return Err(error);
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+        Ok(())
     }
 
     /// The successor is made first: what cannot be made (full disk, bad option) leaves the old one running.

@@ -19,7 +19,7 @@ pub mod recover;
 mod routes;
 pub mod service;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aside::Aside;
 use chrono::{DateTime, Utc};
@@ -44,6 +44,9 @@ use crate::state;
 /// How many instances come up at the same time: databases start on few cores.
 const TOGETHER: usize = 3;
 
+/// How long the engine may take to tell of a container that an interrupted command started.
+const STILL_STARTING: Duration = Duration::from_secs(2);
+
 /// Everything that carrying out needs.
 pub struct World<'a, E> {
     /// The engine.
@@ -56,6 +59,8 @@ pub struct World<'a, E> {
     pub listener: &'a dyn Listener,
     /// The time of the command.
     pub now: DateTime<Utc>,
+    /// Data was just restored: what a minion wants then is done before anybody waits for its health.
+    pub restored: bool,
 }
 
 /// How it ended.
@@ -209,7 +214,7 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
 async fn prepared<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<(Situation, Plan, Aside)> {
     let (situation, mut plan) = world.plan(scope).await?;
     let aside = Aside::obstacles(&situation, &mut plan)?;
-    refuse_taken_ports(world, &situation, &plan)?;
+    refuse_taken_ports(world, &situation, &plan).await?;
     if !plan.steps.iter().any(|step| step.action.is_preparation()) {
         return Ok((situation, plan, aside));
     }
@@ -312,13 +317,18 @@ async fn orphans<E: Engine>(world: &World<'_, E>, plan: &Plan) -> Result<()> {
 }
 
 /// A port that somebody else holds is told before anything is made; a proxy that runs holds its own.
-fn refuse_taken_ports<E: Engine>(world: &World<'_, E>, situation: &Situation, plan: &Plan) -> Result<()> {
+async fn refuse_taken_ports<E: Engine>(world: &World<'_, E>, situation: &Situation, plan: &Plan) -> Result<()> {
     let proxy = situation.wanted.instances.iter().find(|instance| instance.proxy);
     let starts = |step: &&crate::plan::Step| {
         matches!(step.action, Action::CreateContainer | Action::RecreateContainer | Action::StartContainer)
             && step.instance.as_ref() == proxy.map(|proxy| &proxy.id)
     };
-    if plan.steps.iter().any(|step| starts(&step)) { doctor::refuse_taken(world.config, &situation.observed.containers) } else { Ok(()) }
+    if !plan.steps.iter().any(|step| starts(&step)) || doctor::refuse_taken(world.config, &situation.observed.containers).is_ok() {
+        return Ok(());
+    }
+    // The engine may still be at what an interrupted command asked of it: then the port is about to be our own.
+    tokio::time::sleep(STILL_STARTING).await;
+    doctor::refuse_taken(world.config, &world.engine.containers().await?)
 }
 
 /// A preparation that is wanted again right after it was done would be done for ever.

@@ -17,6 +17,7 @@ pub fn make(moves: &[Move]) -> Result<()> {
     for each in moves {
         if there(&each.live)? {
             crash::point();
+            make_way(&each.old)?;
             disk::move_to(&each.live, &each.old)?;
         }
         if there(&each.new)? {
@@ -41,6 +42,7 @@ pub fn put_back(moves: &[Move]) -> Result<()> {
         // The new one took the place: only then is the old one away, or was there none.
         if live && (old || !each.had_live) {
             crash::point();
+            make_way(&each.new)?;
             disk::move_to(&each.live, &each.new)?;
         }
         if old {
@@ -49,6 +51,11 @@ pub fn put_back(moves: &[Move]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The folder that something is moved into; a way back is also made after others were tidied away.
+fn make_way(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), |folder| disk::ensure_folder(folder, 0o700, None).map(drop))
 }
 
 fn there(path: &Path) -> Result<bool> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::{Globals, progress};
-use crate::apply::World;
+use crate::apply::{World, recover};
 use crate::config::{self, Config, Surroundings, home};
 use crate::daemon::clock;
 use crate::disk;
@@ -114,14 +114,17 @@ impl Context {
         Docker::connect().await
     }
 
-    /// Takes the host's lock for a command that changes something.
-    pub async fn lock(&self, loaded: &Loaded, command: &str) -> Result<Lock> {
-        Lock::take(&loaded.config.layout, command, self.globals.wait, self.now).await
+    /// Takes the host's lock for a command that changes something, and ends what an interrupted one began.
+    pub async fn lock(&self, loaded: &Loaded, engine: &Docker, command: &str) -> Result<Lock> {
+        let lock = Lock::take(&loaded.config.layout, command, self.globals.wait, self.now).await?;
+        let listener = self.listener();
+        recover::recover(&self.world(loaded, engine, &*listener)).await?;
+        Ok(lock)
     }
 
     /// What applying and planning need.
     pub fn world<'a>(&self, loaded: &'a Loaded, engine: &'a Docker, listener: &'a dyn Listener) -> World<'a, Docker> {
-        World { engine, config: &loaded.config, catalogue: &loaded.catalogue, listener, now: self.now }
+        World { engine, config: &loaded.config, catalogue: &loaded.catalogue, listener, now: self.now, restored: false }
     }
 
     /// Tells the story on standard error, as asked for.

@@ -2,7 +2,7 @@
 
 use super::context::{Context, Loaded};
 use super::{plan, show};
-use crate::apply::{self, Outcome};
+use crate::apply::{self, Outcome, service};
 use crate::error::{Error, Result};
 use crate::plan::deploy::Scope;
 use crate::state::secrets;
@@ -26,12 +26,16 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
 /// Applies a scope under the lock and says what a person needs next.
 pub(super) async fn apply(context: &Context, loaded: &Loaded, scope: &Scope, command: &str) -> Result<u8> {
     let engine = context.engine().await?;
-    let _lock = context.lock(loaded, command).await?;
+    let _lock = context.lock(loaded, &engine, command).await?;
     let outcome = {
         let listener = context.listener();
         apply::run(&context.world(loaded, &engine, &*listener), scope).await?
     };
     context.remember(&loaded.config)?;
+    let exe = std::env::current_exe().map_err(|error| Error::io("find", std::path::Path::new("/proc/self/exe"), &error))?;
+    if let Some(done) = service::ensure(&loaded.config, &exe)? {
+        context.note(&done);
+    }
     finish(context, loaded, outcome)
 }
 

@@ -59,7 +59,7 @@ async fn act(context: &Context, selector: &str, verb: Verb) -> Result<u8> {
         Verb::Stop => "stop",
         Verb::Restart => "restart",
     };
-    let _lock = context.lock(&loaded, &format!("{word} {selector}")).await?;
+    let _lock = context.lock(&loaded, &engine, &format!("{word} {selector}")).await?;
     let situation = observe(&engine, &loaded.config, &loaded.catalogue, context.now).await?;
     let listener = context.listener();
     let world = context.world(&loaded, &engine, &*listener);

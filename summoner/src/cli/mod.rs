@@ -11,6 +11,7 @@ mod credentials;
 mod daemon;
 mod doctor;
 mod exec;
+mod forget;
 mod init;
 mod install;
 mod invoke;
@@ -22,12 +23,16 @@ mod open;
 mod plan;
 mod progress;
 mod remove;
+mod restore;
 mod routes;
 mod run_due;
 mod schedule;
 mod select;
 mod show;
+mod snapshots;
 mod status;
+mod take;
+mod verify;
 mod version;
 
 use std::path::PathBuf;
@@ -35,6 +40,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
+use crate::journal;
 
 /// Turn a bare server and one config.yml into a team's toolbox
 #[derive(Debug, Parser)]
@@ -93,6 +99,12 @@ enum Command {
     Stop(lifecycle::StopArgs),
     Restart(lifecycle::RestartArgs),
     Status(status::Args),
+    Dump(take::DumpArgs),
+    Backup(take::BackupArgs),
+    Snapshots(snapshots::Args),
+    Verify(verify::Args),
+    Forget(forget::Args),
+    Restore(restore::Args),
     Logs(logs::Args),
     Exec(exec::Args),
     Open(open::Args),
@@ -127,6 +139,12 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Stop(args) => lifecycle::stop(&context, &args).await,
         Command::Restart(args) => lifecycle::restart(&context, &args).await,
         Command::Status(args) => status::run(&context, &args).await,
+        Command::Dump(args) => take::dump(&context, &args).await,
+        Command::Backup(args) => take::backup(&context, &args).await,
+        Command::Snapshots(args) => snapshots::run(&context, &args),
+        Command::Verify(args) => verify::run(&context, &args).await,
+        Command::Forget(args) => forget::run(&context, &args).await,
+        Command::Restore(args) => restore::run(&context, &args).await,
         Command::Logs(args) => logs::run(&context, &args).await,
         Command::Exec(args) => exec::run(&context, &args).await,
         Command::Open(args) => open::run(&context, &args),
@@ -147,11 +165,41 @@ fn command() -> clap::Command {
     Cli::command()
 }
 
-impl Cli {
-    /// Whether the command ends by itself, in order, when it is asked to; every other is dropped where it stands.
+/// What remains to be done when a command is interrupted.
+pub struct Rest {
+    globals: Globals,
+    hears_signals: bool,
+}
+
+impl Rest {
+    /// Whether the command itself ends when it is asked to.
     #[must_use]
-    pub fn ends_itself(&self) -> bool {
-        matches!(self.command, Command::Daemon(_) | Command::RunDue(_))
+    pub fn hears_signals(&self) -> bool {
+        self.hears_signals
+    }
+
+    /// Ends what the interrupted command began: its journal is replayed.
+    ///
+    /// # Errors
+    /// Something does not start again; the next command tries again.
+    pub async fn make_whole(self) -> Result<()> {
+        let context = context::Context::new(self.globals)?;
+        // Without a configuration nothing was begun.
+        let Ok(loaded) = context.load() else { return Ok(()) };
+        if journal::open(&loaded.config.layout)?.is_empty() {
+            return Ok(());
+        }
+        let engine = context.engine().await?;
+        context.lock(&loaded, &engine, "recovery after an interruption").await.map(drop)
+    }
+}
+
+impl Cli {
+    /// To be asked for before the command runs.
+    #[must_use]
+    pub fn rest(&self) -> Rest {
+        let hears_signals = matches!(self.command, Command::Daemon(_) | Command::RunDue(_));
+        Rest { globals: self.globals.clone(), hears_signals }
     }
 
     /// How much the log shows, as `tracing` filters spell it.

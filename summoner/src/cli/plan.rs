@@ -54,6 +54,16 @@ fn show_plan(plan: &Plan, json: bool) -> Result<()> {
     if plan.is_empty() {
         return show::text("nothing to do\n");
     }
+    let mut text = steps(plan);
+    for obstacle in &plan.obstacles {
+        text += &format!("{}\n  cannot be installed: {}\n  next: {}\n", obstacle.instance, obstacle.message, obstacle.hint);
+    }
+    text += &format!("\n{} step{}; summoner install does them\n", plan.steps.len(), if plan.steps.len() == 1 { "" } else { "s" });
+    show::text(&text)
+}
+
+/// Steps by instance, each with its reason.
+pub(super) fn steps(plan: &Plan) -> String {
     let mut text = String::new();
     let mut last = None;
     for step in &plan.steps {
@@ -65,11 +75,7 @@ fn show_plan(plan: &Plan, json: bool) -> Result<()> {
         let mark = if step.destructive { "!" } else { " " };
         text += &format!(" {mark}{:<20} {}\n                       because {}\n", step.action.words(), step.object, step.reason);
     }
-    for obstacle in &plan.obstacles {
-        text += &format!("{}\n  cannot be installed: {}\n  next: {}\n", obstacle.instance, obstacle.message, obstacle.hint);
-    }
-    text += &format!("\n{} step{}; summoner install does them\n", plan.steps.len(), if plan.steps.len() == 1 { "" } else { "s" });
-    show::text(&text)
+    text
 }
 
 /// A plan that cannot be carried out is no success.

@@ -45,7 +45,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
         agree(context, &instance.id, name)?;
     }
     let engine = context.engine().await?;
-    let _lock = context.lock(&loaded, &format!("remove {}", instance.id)).await?;
+    let _lock = context.lock(&loaded, &engine, &format!("remove {}", instance.id)).await?;
     // The wish first: what a crash leaves standing, the next install takes away.
     invoke::save(&path, &source.text, &text)?;
     let listener = context.listener();

@@ -43,6 +43,11 @@ pub(super) fn many<'a>(config: &'a Config, selector: &str) -> Result<Vec<&'a Ins
     Err(error.next(format!("there are: {}", ids.join(", "))))
 }
 
+/// As [`many`], the ids alone.
+pub(super) fn ids(config: &Config, selector: &str) -> Result<Vec<String>> {
+    Ok(many(config, selector)?.iter().map(|instance| instance.id.to_string()).collect())
+}
+
 /// `*` is any text, `?` any one character.
 fn matches_glob(pattern: &str, text: &str) -> bool {
     match pattern.chars().next() {

@@ -61,6 +61,15 @@ pub(super) fn bytes(count: u64) -> String {
     if unit == 0 || value >= 100.0 { format!("{value:.0} {}", UNITS[unit]) } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
+/// "0.4 s", "6 min".
+#[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+pub(super) fn milliseconds(count: u64) -> String {
+    match count {
+        0..60_000 => format!("{:.1} s", count as f64 / 1000.0),
+        _ => format!("{} min", count / 60_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,10 +3,14 @@
 use crate::error::{Kind, Result};
 use crate::plan::status::{Problem, Report};
 
-use super::context::Context;
+use super::context::{Context, Loaded};
 use super::select;
 use super::show;
-use crate::observe::observe;
+use crate::config::Instance;
+use crate::journal;
+use crate::observe::{Situation, observe};
+use crate::plan::schedule::{Clock, jobs};
+use crate::repository::Repository;
 
 /// Show instances, their containers and what needs a person
 #[derive(Debug, clap::Args)]
@@ -24,6 +28,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let engine = context.engine().await?;
     let situation = observe(&engine, &loaded.config, &loaded.catalogue, context.now).await?;
     let mut report = Report::new(&situation.wanted, &situation.observed, context.now);
+    backups(context, &loaded, &situation, &mut report)?;
     if let Some(selected) = selected {
         let ids: Vec<String> = selected.iter().map(|instance| instance.id.to_string()).collect();
         report.only(&ids);
@@ -36,6 +41,29 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     Ok(if report.problems.is_empty() { 0 } else { Kind::Partial.exit_code() })
 }
 
+/// Nothing backed up yet is an empty repository; what is missing by then is told.
+fn backups(context: &Context, loaded: &Loaded, situation: &Situation, report: &mut Report) -> Result<()> {
+    let path = loaded.config.layout.backups();
+    let (snapshots, damaged) = match Repository::open(&path) {
+        Ok(repository) => repository.list(None)?,
+        Err(error) if error.kind == Kind::NoRepository => (Vec::new(), Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let dumps = |instance: &Instance| {
+        loaded.catalogue.get(&instance.minion).is_ok_and(|minion| !minion.databases.is_empty() || minion.dump.is_some())
+    };
+    let specs = jobs(&loaded.config, &dumps);
+    let clock = Clock { zone: loaded.config.timezone.parse().unwrap_or(chrono_tz::Tz::UTC), now: context.now, started_at: None };
+    report.backups(&snapshots, &specs, &situation.observed.memory, &clock);
+    for fault in &damaged {
+        report.problems.push(Problem { id: "backup-damaged", instance: None, message: fault.to_string(), hint: "summoner verify".into() });
+    }
+    for journal in journal::open(&loaded.config.layout)? {
+        report.unfinished(&journal.entry().instance);
+    }
+    Ok(())
+}
+
 fn text(report: &Report, detailed: bool) -> String {
     let rows: Vec<Vec<String>> = report
         .instances
@@ -43,10 +71,14 @@ fn text(report: &Report, detailed: bool) -> String {
         .map(|instance| {
             let certificate =
                 instance.certificate.as_ref().map(|certificate| certificate.not_after.chars().take(10).collect()).unwrap_or_default();
-            vec![instance.id.clone(), instance.state.to_owned(), instance.url.clone().unwrap_or_default(), certificate]
+            let backup = instance
+                .newest_snapshot
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |newest| newest.time.chars().take(16).collect::<String>().replace('T', " "));
+            vec![instance.id.clone(), instance.state.to_owned(), instance.url.clone().unwrap_or_default(), backup, certificate]
         })
         .collect();
-    let mut text = show::table(&["INSTANCE", "STATE", "URL", "CERTIFICATE"], &rows);
+    let mut text = show::table(&["INSTANCE", "STATE", "URL", "BACKUP", "CERTIFICATE"], &rows);
     if detailed {
         for instance in &report.instances {
             let rows: Vec<Vec<String>> = instance

@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use super::clock;
 use super::runner::{Cancel, Runner, Setup};
 use crate::error::{Error, Kind, Result};
-use crate::plan::schedule::JobSpec;
+use crate::plan::schedule::{Job, JobSpec};
 
 /// What is kept of the end of its story.
 const KEPT_BYTES: usize = 8 << 10;
@@ -33,6 +33,9 @@ impl Runner for Program {
     async fn run(&self, setup: Arc<Setup>, job: &JobSpec, cancel: Cancel) -> Result<String> {
         let mut command = Command::new(&self.path);
         command.arg("--config").arg(&setup.config.path).args(["--wait", job.job.as_str()]);
+        if matches!(job.job, Job::Dump | Job::Backup) {
+            command.arg("--scheduled");
+        }
         command.args(job.instance.as_ref().map(ToString::to_string));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         // What is meant for the daemon is not meant for its children.

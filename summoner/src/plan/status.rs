@@ -1,5 +1,7 @@
 //! What a person sees of a host: instances, what is foreign, and what needs attention. Pure.
 
+mod backups;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
@@ -41,7 +43,7 @@ pub struct InstanceReport {
     pub containers: Vec<ContainerReport>,
     /// The certificate of its host.
     pub certificate: Option<CertificateReport>,
-    /// The newest good snapshot; the backup issue fills it.
+    /// The newest good snapshot.
     pub newest_snapshot: Option<SnapshotReport>,
 }
 

@@ -17,6 +17,12 @@ pub struct Damaged {
     pub why: String,
 }
 
+impl std::fmt::Display for Damaged {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} cannot be read: {}", self.name, self.why)
+    }
+}
+
 /// How much room a repository takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Space {

@@ -47,6 +47,15 @@ impl Repository {
         self.verify_to(id, Depth::New, now)
     }
 
+    /// Writes down what somebody else found out about a snapshot.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn mark(&self, id: &SnapshotId, verified: &Verified) -> Result<()> {
+        self.check_writable()?;
+        put_json(self.backend.as_ref(), &layout::artefact(&id.instance, &id.stamp(), layout::VERIFIED), verified)
+    }
+
     fn verify_to(&self, id: &SnapshotId, depth: Depth, now: DateTime<Utc>) -> Result<Verified> {
         self.check_writable()?;
         let _read = self.lock(&id.instance, "read", Hold::Shared)?;

@@ -118,7 +118,14 @@ impl World {
     }
 
     fn world(&self) -> apply::World<'_, Fake> {
-        apply::World { engine: &self.fake, config: &self.config, catalogue: minions::catalogue(), listener: &self.told, now: self.now }
+        apply::World {
+            engine: &self.fake,
+            config: &self.config,
+            catalogue: minions::catalogue(),
+            listener: &self.told,
+            now: self.now,
+            restored: false,
+        }
     }
 
     /// `summoner install`.

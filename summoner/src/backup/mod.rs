@@ -1,0 +1,199 @@
+//! Takes snapshots: hot dumps of databases, and backups of an instance's files, databases and secrets at one point.
+//!
+//! Knows the order in which an application is stopped, looked at and started again; how databases are dumped, files
+//! captured and snapshots stored is the matter of `database`, `archive` and `repository`. Restores nothing.
+
+mod blocking;
+pub mod check;
+mod cold;
+pub mod foreign;
+pub mod forget;
+mod hot;
+mod manifest;
+mod pause;
+mod secrets;
+pub mod subject;
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+
+use crate::apply::World;
+use crate::config;
+use crate::database;
+use crate::docker::Engine;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::name::InstanceId;
+use crate::observe::{Situation, observe};
+use crate::plan::snapshot::{Kind, Manifest, Purpose, Snapshot, SnapshotId};
+use crate::plan::wanted::InstanceWanted;
+use crate::repository::{Compression, Draft, Repository};
+
+pub(crate) use blocking::run as blocking;
+pub use subject::Subject;
+
+/// How long the dump of one server may take.
+const DUMP_DEADLINE: Duration = Duration::from_secs(6 * 3600);
+/// A dump that a migration made worthless is repeated this often.
+const REPEATS: i64 = 1;
+/// A dump smaller than this part of the last one is suspect.
+const SHRUNK: u64 = 2;
+/// Below this a dump may shrink as it likes: a hundred rows more or less are half of it.
+const SHRUNK_FROM_BYTES: u64 = 1 << 20;
+
+/// One snapshot to take.
+pub struct Taking<'a, E> {
+    /// Engine, configuration, catalogue, listener.
+    pub world: &'a World<'a, E>,
+    /// What is there.
+    pub situation: &'a Situation,
+    /// Of what.
+    pub instance: &'a InstanceWanted,
+    /// What config.yml says of its backups.
+    pub settings: &'a config::Backup,
+    /// Where to.
+    pub repository: &'a Repository,
+    /// Why.
+    pub purpose: Purpose,
+}
+
+impl<E: Engine> Taking<'_, E> {
+    fn say(&self, message: impl Into<String>) {
+        self.world.tell(&Event::Progress { instance: Some(self.instance.id.to_string()), message: message.into() });
+    }
+
+    fn begin(&self, doing: impl Into<String>) {
+        self.world.tell(&Event::Begin { instance: Some(self.instance.id.to_string()), doing: doing.into() });
+    }
+}
+
+/// Looks at an instance of config.yml and takes a snapshot of it. None when it has nothing of that kind.
+///
+/// # Errors
+/// As [`dump`] and [`backup`].
+pub async fn take<E: Engine>(world: &World<'_, E>, id: &InstanceId, kind: Kind, purpose: Purpose) -> Result<Option<Snapshot>> {
+    let situation = observe(world.engine, world.config, world.catalogue, world.now).await?;
+    let wanted = situation.wanted.instances.iter().find(|wanted| wanted.id == *id);
+    let settings = std::iter::once(&world.config.proxy_instance).chain(&world.config.instances).find(|instance| instance.id == *id);
+    let (Some(instance), Some(settings)) = (wanted, settings) else {
+        return Err(Error::usage(format!("{id} is not in config.yml")));
+    };
+    if instance.containers.iter().all(|container| situation.chosen(instance, container).is_none()) {
+        return Err(Error::external(format!("{id} is not installed")).next("summoner install"));
+    }
+    let repository = Repository::create_or_open(&world.layout().backups(), world.now)?;
+    let taking = Taking { world, situation: &situation, instance, settings: &settings.backup, repository: &repository, purpose };
+    match kind {
+        Kind::Dump => dump(&taking).await,
+        Kind::Backup => backup(&taking).await.map(Some),
+    }
+}
+
+/// Dumps the databases of an instance while everything runs. None when it has none.
+///
+/// # Errors
+/// Any doubt about any of them; no older snapshot is touched.
+pub async fn dump<E: Engine>(taking: &Taking<'_, E>) -> Result<Option<Snapshot>> {
+    let subject = Subject::of(taking).await?;
+    if subject.targets.is_empty() && taking.instance.keeping.dump.is_none() {
+        return Ok(None);
+    }
+    taking.begin("dump");
+    attempts(taking, async |draft, id| hot::fill(taking, &subject, draft, id).await).await.map(Some)
+}
+
+/// Takes files, databases and secrets at one point, the application standing still as short as can be.
+///
+/// # Errors
+/// Any doubt about any of them; the application runs again, no older snapshot is touched.
+pub async fn backup<E: Engine>(taking: &Taking<'_, E>) -> Result<Snapshot> {
+    let subject = Subject::of(taking).await?;
+    taking.begin("back up");
+    let snapshot = attempts(taking, async |draft, id| cold::fill(taking, &subject, draft, id).await).await?;
+    cold::settled(taking).await?;
+    Ok(snapshot)
+}
+
+/// Fills a draft and makes it a snapshot; what was invalidated from outside is tried once more.
+async fn attempts<E: Engine>(taking: &Taking<'_, E>, fill: impl AsyncFn(&Draft, SnapshotId) -> Result<Manifest>) -> Result<Snapshot> {
+    let mut attempt = 0;
+    loop {
+        match once(taking, attempt, &fill).await {
+            Err(error) if attempt < REPEATS && database::is_invalidated(&error) => {
+                taking.say(format!("{}; trying once more", error.message));
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn once<E: Engine>(
+    taking: &Taking<'_, E>,
+    attempt: i64,
+    fill: &impl AsyncFn(&Draft, SnapshotId) -> Result<Manifest>,
+) -> Result<Snapshot> {
+    let since = Instant::now();
+    // Two of the same second would have one name.
+    let id = SnapshotId::new(taking.instance.id.clone(), taking.world.now + TimeDelta::seconds(attempt));
+    let last = last_dump_bytes(taking)?;
+    let draft = taking.repository.begin(id.clone(), compression(taking.settings.compression))?;
+    let filled = async {
+        let manifest = fill(&draft, id.clone()).await?;
+        refuse_shrunk(&manifest, last).map(|()| manifest)
+    };
+    let mut manifest = match filled.await {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            draft.abandon(&error.message)?;
+            return Err(error);
+        }
+    };
+    manifest.duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let snapshot = draft.commit(manifest)?;
+    taking.say("reading it back");
+    proven(taking, snapshot).await
+}
+
+/// A snapshot is good once it was read back.
+async fn proven<E: Engine>(taking: &Taking<'_, E>, mut snapshot: Snapshot) -> Result<Snapshot> {
+    let (repository, id, now) = (taking.repository.clone(), snapshot.manifest.id.clone(), taking.world.now);
+    let verified = blocking::run(move |_| repository.verify_new(&id, now)).await?;
+    if let Some(fault) = &verified.fault {
+        return Err(Error::external(format!("the new snapshot {} cannot be read back", snapshot.manifest.id))
+            .cause(fault)
+            .next("older snapshots were not touched; look at the disk, then run the same command again"));
+    }
+    snapshot.verified = Some(verified);
+    Ok(snapshot)
+}
+
+fn compression(wanted: config::Compression) -> Compression {
+    match wanted {
+        config::Compression::Zstd => Compression::Zstd,
+        config::Compression::Gzip => Compression::Gzip,
+    }
+}
+
+fn database_bytes(manifest: &Manifest) -> u64 {
+    manifest.artefacts.iter().filter(|artefact| artefact.database.is_some()).map(|artefact| artefact.bytes_raw).sum()
+}
+
+fn last_dump_bytes<E: Engine>(taking: &Taking<'_, E>) -> Result<Option<u64>> {
+    let (snapshots, _) = taking.repository.list(Some(&taking.instance.id))?;
+    let good = snapshots.iter().rev().filter(|snapshot| snapshot.is_good());
+    Ok(good.map(|snapshot| database_bytes(&snapshot.manifest)).find(|bytes| *bytes > 0))
+}
+
+/// A database that lost half of its content since the last time is a person's matter, unless a person asks for the
+/// snapshot.
+fn refuse_shrunk(manifest: &Manifest, last: Option<u64>) -> Result<()> {
+    let now = database_bytes(manifest);
+    let Some(last) = last.filter(|last| *last >= SHRUNK_FROM_BYTES && now < last / SHRUNK) else { return Ok(()) };
+    if manifest.purpose != Purpose::Schedule {
+        return Ok(());
+    }
+    Err(Error::external(format!("the dump of {} shrank from {last} to {now} bytes, less than half of the last one", manifest.id.instance))
+        .next(format!("if that is as it should be: summoner backup {}", manifest.id.instance)))
+}

@@ -1,0 +1,134 @@
+//! Makes an application stand still and lets it go on, whatever happens in between.
+//!
+//! The journal is on disk before the first stop; `apply::recover` ends what a killed process began.
+
+use std::time::{Duration, Instant};
+
+use super::Taking;
+use crate::apply::{command, lifecycle};
+use crate::docker::Engine;
+use crate::error::{Error, Result};
+use crate::journal::{Doing, Entry, Journal};
+use crate::name::Role;
+use crate::plan::state::Running;
+use crate::plan::wanted::{ContainerWanted, InstanceWanted};
+
+/// The end of a process that did not obey and was killed.
+const KILLED: i64 = 137;
+/// How often an application is asked to go on.
+const ATTEMPTS: u32 = 3;
+
+/// An application that stands still.
+pub(super) struct Pause<'a, E> {
+    taking: &'a Taking<'a, E>,
+    journal: Journal,
+    since: Instant,
+    /// What did not end by itself: its files are as after a power cut.
+    pub(super) killed: Vec<String>,
+}
+
+/// What writes files or to databases: the application, and helpers with a folder of it.
+pub(super) fn writers(instance: &InstanceWanted) -> impl Iterator<Item = &ContainerWanted> {
+    let app = instance.containers.iter().find(|container| container.role == Role::App).map(|container| container.image.as_str());
+    instance.containers.iter().filter(move |container| match container.role {
+        Role::Database(_) => false,
+        Role::App => true,
+        _ => Some(container.image.as_str()) == app || container.body.volumes.iter().any(|mount| !mount.read_only && mount.source.is_some()),
+    })
+}
+
+impl<'a, E: Engine> Pause<'a, E> {
+    /// Asks the application to stand still, or stops it.
+    pub(super) async fn begin(taking: &'a Taking<'a, E>) -> Result<Self> {
+        let instance = taking.instance;
+        let running = |container: &&ContainerWanted| {
+            taking
+                .situation
+                .chosen(instance, container)
+                .is_some_and(|known| matches!(known.running, Running::Running | Running::Restarting))
+        };
+        let names: Vec<String> = writers(instance).filter(running).map(|container| container.name.clone()).collect();
+        let mut entry = Entry::new(instance.id.clone(), Doing::Backup, taking.world.now);
+        entry.quiesced = !instance.keeping.quiesce.is_empty() && !names.is_empty();
+        if !entry.quiesced {
+            entry.stopped = names;
+        }
+        let journal = Journal::begin(taking.world.layout(), entry)?;
+        let mut pause = Self { taking, journal, since: Instant::now(), killed: Vec::new() };
+        match pause.still().await {
+            Ok(()) => Ok(pause),
+            Err(error) => {
+                pause.end().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn still(&mut self) -> Result<()> {
+        let (instance, engine) = (self.taking.instance, self.taking.world.engine);
+        if self.journal.entry().quiesced {
+            self.taking.say("asking it to stand still");
+            for exec in &instance.keeping.quiesce {
+                command::run(engine, instance, exec).await?;
+            }
+            return Ok(());
+        }
+        for name in self.journal.entry().stopped.iter().rev() {
+            self.taking.say(format!("stopping {name}"));
+            crate::apply::crash::point();
+            engine.stop(name, None).await?;
+            let detail = engine.inspect(name).await?.ok_or_else(|| Error::external(format!("{name} was removed while it was stopped")))?;
+            if detail.exit_code == Some(KILLED) {
+                self.killed.push(name.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// How long it has stood still.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Starts what was stopped; gives how long it stood still. An error here leaves the journal, so the next command
+    /// tries again.
+    pub(super) async fn end(self) -> Result<Duration> {
+        let Self { taking, journal, since, .. } = self;
+        let (instance, world) = (taking.instance, taking.world);
+        let meddled = meddled(taking, &journal).await;
+        lifecycle::start_these(world, taking.situation, instance, &journal.entry().stopped).await?;
+        if journal.entry().quiesced {
+            go_on(taking).await?;
+        }
+        let elapsed = since.elapsed();
+        journal.end()?;
+        meddled?;
+        Ok(elapsed)
+    }
+}
+
+/// Somebody who started it in between changed what was copied.
+async fn meddled<E: Engine>(taking: &Taking<'_, E>, journal: &Journal) -> Result<()> {
+    for name in &journal.entry().stopped {
+        let detail = taking.world.engine.inspect(name).await?;
+        if detail.is_some_and(|detail| detail.running == Running::Running) {
+            return Err(Error::external(format!("{name} was started by somebody else while its files were copied"))
+                .next(format!("summoner backup {}", taking.instance.id)));
+        }
+    }
+    Ok(())
+}
+
+async fn go_on<E: Engine>(taking: &Taking<'_, E>) -> Result<()> {
+    for exec in &taking.instance.keeping.unquiesce {
+        let mut attempt = 1;
+        while let Err(error) = command::run(taking.world.engine, taking.instance, exec).await {
+            if attempt == ATTEMPTS {
+                return Err(error.next(format!("summoner restart {}", taking.instance.id)));
+            }
+            attempt += 1;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+    Ok(())
+}

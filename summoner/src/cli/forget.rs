@@ -1,0 +1,42 @@
+//! `summoner forget`
+
+use super::context::Context;
+use super::{select, show};
+use crate::backup::forget;
+use crate::error::Result;
+
+/// Delete the snapshots that no rule of `keep:` wants
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Of which instance [default: all]
+    selector: Option<String>,
+    /// Say what would go and why, and delete nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
+    let loaded = context.load()?;
+    let engine = context.engine().await?;
+    let _lock = if args.dry_run { None } else { Some(context.lock(&loaded, &engine, "forget").await?) };
+    let mut verdicts = forget::verdicts(&loaded.config, context.now)?;
+    if let Some(selector) = &args.selector {
+        let known = |id: &str| verdicts.iter().any(|verdict| verdict.id.instance.to_string() == id);
+        // An instance that was removed is known by its snapshots only.
+        let ids = if known(selector) { vec![selector.clone()] } else { select::ids(&loaded.config, selector)? };
+        verdicts.retain(|verdict| ids.contains(&verdict.id.instance.to_string()));
+    }
+    let rows: Vec<Vec<String>> = verdicts
+        .iter()
+        .map(|verdict| vec![verdict.id.to_string(), if verdict.keep { "keep" } else { "forget" }.to_owned(), verdict.reason.clone()])
+        .collect();
+    show::text(&show::table(&["SNAPSHOT", "VERDICT", "BECAUSE"], &rows))?;
+    let going = verdicts.iter().filter(|verdict| !verdict.keep).count();
+    if args.dry_run || going == 0 {
+        context.note(&format!("{going} of {} snapshots would be forgotten", verdicts.len()));
+        return Ok(0);
+    }
+    let freed = forget::carry_out(&loaded.config, &verdicts).await?;
+    context.note(&format!("{going} snapshots forgotten, {} freed", show::bytes(freed)));
+    Ok(0)
+}

@@ -1,0 +1,149 @@
+//! `summoner dump`, `summoner backup`
+
+use std::time::Instant;
+
+use super::context::{Context, Loaded};
+use super::{select, show, snapshots};
+use crate::backup::{self, foreign};
+use crate::docker::engine::Docker;
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::event::Event;
+use crate::name::{ContainerName, InstanceId};
+use crate::plan::snapshot::{Kind, Purpose, Snapshot};
+
+/// Dump databases while everything runs
+#[derive(Debug, clap::Args)]
+pub struct DumpArgs {
+    /// Which instances, or database containers that Summoner did not install [default: all of config.yml]
+    selector: Vec<String>,
+    /// Also every database container that follows the names and that Summoner did not install
+    #[arg(long)]
+    all: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The schedule asks: a dump that shrank to less than half is refused
+    #[arg(long, hide = true)]
+    scheduled: bool,
+}
+
+/// Take files, databases and secrets at one point; the application stands still for a moment
+#[derive(Debug, clap::Args)]
+pub struct BackupArgs {
+    /// Which instances [default: all of config.yml]
+    selector: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The schedule asks: a dump that shrank to less than half is refused
+    #[arg(long, hide = true)]
+    scheduled: bool,
+}
+
+/// What is to be taken.
+enum Subject {
+    Instance(InstanceId),
+    Foreign(ContainerName),
+}
+
+/// How it is to be taken.
+struct Order {
+    kind: Kind,
+    json: bool,
+    scheduled: bool,
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Instance(id) => id.fmt(out),
+            Self::Foreign(name) => name.fmt(out),
+        }
+    }
+}
+
+pub(super) async fn dump(context: &Context, args: &DumpArgs) -> Result<u8> {
+    let loaded = context.load()?;
+    let engine = context.engine().await?;
+    let strangers = foreign::databases(&engine).await?;
+    let mut subjects = Vec::new();
+    for selector in &args.selector {
+        match strangers.iter().find(|name| name.to_string() == *selector || name.instance.to_string() == *selector) {
+            Some(name) => subjects.push(Subject::Foreign(name.clone())),
+            None => subjects.extend(select::many(&loaded.config, selector)?.into_iter().map(|found| Subject::Instance(found.id.clone()))),
+        }
+    }
+    if args.selector.is_empty() {
+        subjects.extend(loaded.config.instances.iter().map(|instance| Subject::Instance(instance.id.clone())));
+    }
+    if args.all {
+        subjects.extend(strangers.into_iter().map(Subject::Foreign));
+    }
+    all(context, &loaded, &engine, subjects, &Order { kind: Kind::Dump, json: args.json, scheduled: args.scheduled }).await
+}
+
+pub(super) async fn backup(context: &Context, args: &BackupArgs) -> Result<u8> {
+    let loaded = context.load()?;
+    let engine = context.engine().await?;
+    let mut subjects = Vec::new();
+    for selector in &args.selector {
+        let found = select::many(&loaded.config, selector)?;
+        // The proxy is made from config.yml alone: a glob does not mean it.
+        let kept = found.iter().filter(|instance| instance.id != loaded.config.proxy_instance.id || found.len() == 1);
+        subjects.extend(kept.map(|instance| Subject::Instance(instance.id.clone())));
+    }
+    if args.selector.is_empty() {
+        subjects.extend(loaded.config.instances.iter().map(|instance| Subject::Instance(instance.id.clone())));
+    }
+    all(context, &loaded, &engine, subjects, &Order { kind: Kind::Backup, json: args.json, scheduled: args.scheduled }).await
+}
+
+async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<Subject>, order: &Order) -> Result<u8> {
+    let purpose = if order.scheduled { Purpose::Schedule } else { Purpose::Asked };
+    let word = if order.kind == Kind::Dump { "dump" } else { "backup" };
+    if subjects.is_empty() {
+        return Err(Error::usage("there is nothing in config.yml to take").next("summoner invoke MINION"));
+    }
+    let _lock = context.lock(loaded, engine, word).await?;
+    let listener = context.listener();
+    let world = context.world(loaded, engine, &*listener);
+    let mut taken: Vec<Snapshot> = Vec::new();
+    let mut failed: Vec<Error> = Vec::new();
+    for subject in &subjects {
+        let since = Instant::now();
+        let result = match subject {
+            Subject::Instance(id) => backup::take(&world, id, order.kind, purpose).await,
+            Subject::Foreign(name) => foreign::dump(&world, name, purpose).await.map(Some),
+        };
+        match result {
+            Ok(Some(snapshot)) => {
+                listener.hear(&Event::Ready { instance: subject.to_string(), url: None, elapsed: since.elapsed() });
+                taken.push(snapshot);
+            }
+            Ok(None) => listener.hear(&Event::Note { message: format!("{subject} has no database; summoner backup takes its files") }),
+            Err(error) => {
+                listener.hear(&Event::Failed { instance: subject.to_string(), message: error.message.clone() });
+                failed.push(error);
+            }
+        }
+    }
+    if order.json {
+        snapshots::json(&taken)?;
+    } else if !taken.is_empty() {
+        show::text(&snapshots::table(&taken))?;
+    }
+    finish(context, &taken, failed, word)
+}
+
+fn finish(context: &Context, taken: &[Snapshot], mut failed: Vec<Error>, word: &str) -> Result<u8> {
+    let Some(last) = failed.pop() else { return Ok(0) };
+    for error in &failed {
+        context.note(&format!("{error}\n"));
+    }
+    let kind = if taken.is_empty() { last.kind } else { ErrorKind::Partial };
+    let message = match failed.len() {
+        0 => last.message.clone(),
+        more => format!("{} of {} {word}s failed; the last: {}", more + 1, more + 1 + taken.len(), last.message),
+    };
+    Err(Error { kind, message, ..last })
+}

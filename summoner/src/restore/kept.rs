@@ -1,0 +1,142 @@
+//! What restores replaced, kept until a person confirms: one record an instance.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::disk;
+use crate::error::{Error, Kind, Result};
+use crate::journal::Move;
+use crate::layout::Layout;
+use crate::name::InstanceId;
+
+const VERSION: u32 = 1;
+const MAX_BYTES: u64 = 4 << 20;
+
+/// What a restore replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Form of the file.
+    pub version: u32,
+    /// Whose.
+    pub instance: InstanceId,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The snapshot that is live now; none when it is the state before one.
+    pub snapshot: Option<String>,
+    /// What was replaced by what.
+    pub moves: Vec<Move>,
+}
+
+impl Record {
+    /// The way back.
+    #[must_use]
+    pub fn reversed(&self) -> Vec<Move> {
+        let back = |each: &Move| Move { live: each.live.clone(), new: each.old.clone(), old: each.new.clone(), had_live: true };
+        self.moves.iter().map(back).collect()
+    }
+
+    /// Where the replaced data is.
+    pub fn kept(&self) -> impl Iterator<Item = &PathBuf> {
+        self.moves.iter().map(|each| &each.old)
+    }
+}
+
+fn path(layout: &Layout, id: &InstanceId) -> PathBuf {
+    layout.restored().join(format!("{id}.json"))
+}
+
+/// The record of an instance.
+///
+/// # Errors
+/// There is none, or it is damaged.
+pub fn load(layout: &Layout, id: &InstanceId) -> Result<Record> {
+    find(layout, id)?
+        .ok_or_else(|| Error::usage(format!("no restore of {id} waits to be confirmed or undone")).next(format!("summoner snapshots {id}")))
+}
+
+/// As [`load`]; None when there is none.
+///
+/// # Errors
+/// It is damaged.
+pub fn find(layout: &Layout, id: &InstanceId) -> Result<Option<Record>> {
+    let path = path(layout, id);
+    let Some(bytes) = disk::read_if_there(&path, MAX_BYTES)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        Error::new(Kind::Config, format!("{} is damaged", path.display()))
+            .cause(error)
+            .next(format!("look into {}, then move that file away", layout.beside_files(id).display()))
+    })
+}
+
+/// Records of all instances.
+///
+/// # Errors
+/// One is damaged.
+pub fn all(layout: &Layout) -> Result<Vec<Record>> {
+    let names = disk::files_in(&layout.restored())?;
+    let ids = names.iter().filter_map(|path| path.file_stem()?.to_str()?.parse().ok());
+    ids.filter_map(|id: InstanceId| find(layout, &id).transpose()).collect()
+}
+
+pub(super) fn save(layout: &Layout, record: &Record) -> Result<()> {
+    disk::ensure_own_folder(&layout.restored(), 0o700, None)?;
+    let text = serde_json::to_vec_pretty(record).map_err(|error| Error::internal("the record does not serialise").cause(error))?;
+    disk::write_atomic(&path(layout, &record.instance), &text, 0o600)
+}
+
+pub(super) fn record(layout: &Layout, instance: &InstanceId, at: DateTime<Utc>, snapshot: Option<String>, moves: Vec<Move>) -> Result<()> {
+    save(layout, &Record { version: VERSION, instance: instance.clone(), at, snapshot, moves })
+}
+
+pub(super) fn forget(layout: &Layout, id: &InstanceId) -> Result<()> {
+    disk::remove_file(&path(layout, id))
+}
+
+/// A second restore would have to keep two old states, and undo could not tell which is meant.
+pub(super) fn refuse_unconfirmed(layout: &Layout, id: &InstanceId) -> Result<()> {
+    let Some(record) = find(layout, id)? else { return Ok(()) };
+    Err(Error::usage(format!("the restore of {id} of {} is not confirmed yet", record.at.format("%Y-%m-%d %H:%M UTC")))
+        .next(format!("summoner restore --confirm {id}   deletes what it replaced"))
+        .next(format!("summoner restore --undo {id}      brings that back")))
+}
+
+/// The restored state stays: what it replaced is deleted. Gives how many bytes' worth of paths went.
+///
+/// # Errors
+/// There is nothing to confirm, or the disk refuses; the command may be repeated.
+pub fn confirm(layout: &Layout, id: &InstanceId) -> Result<()> {
+    let record = load(layout, id)?;
+    for kept in record.kept() {
+        disk::remove_tree(kept)?;
+    }
+    for folder in [layout.beside_files(id), layout.beside_databases(id)] {
+        disk::remove_tree(&folder)?;
+    }
+    forget(layout, id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_replaced_is_kept_until_confirmed() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout { files: folder.path().into(), databases: folder.path().join("database") };
+        let id: InstanceId = "ghost-a.fr".parse().unwrap();
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let old = layout.beside_files(&id).join("old");
+        std::fs::create_dir_all(&old).unwrap();
+        std::fs::create_dir_all(layout.own()).unwrap();
+        let one = Move { live: layout.instance_files(&id), new: folder.path().join("new"), old: old.clone(), had_live: true };
+        assert!(confirm(&layout, &id).unwrap_err().message.contains("no restore"));
+        record(&layout, &id, now, Some("ghost-a.fr/20261121T020000Z".into()), vec![one]).unwrap();
+        assert!(refuse_unconfirmed(&layout, &id).unwrap_err().message.contains("is not confirmed yet"));
+        assert_eq!(all(&layout).unwrap().len(), 1);
+        confirm(&layout, &id).unwrap();
+        assert!(!old.exists());
+        refuse_unconfirmed(&layout, &id).unwrap();
+    }
+}
