@@ -173,31 +173,35 @@ pub mod repository {
     pub const MANIFEST: &str = "manifest.json";
     /// What was found out about it since.
     pub const VERIFIED: &str = "verified.json";
+    /// All packs.
+    pub const PACKS: &str = "packs/";
+    /// All snapshots.
+    pub const SNAPSHOTS: &str = "snapshots/";
     /// Ends the folder of a snapshot that is being made.
     pub const DRAFT: &str = ".part";
 
     /// All packs of an instance.
     #[must_use]
     pub fn packs(instance: &InstanceId) -> String {
-        format!("packs/{instance}/")
+        format!("{PACKS}{instance}/")
     }
 
     /// Something about a pack: the tar itself, its list of objects, the mark of a damaged one.
     #[must_use]
     pub fn pack(instance: &InstanceId, id: &str, ending: &str) -> String {
-        format!("packs/{instance}/{id}.{ending}")
+        format!("{PACKS}{instance}/{id}.{ending}")
     }
 
     /// All snapshots, or those of an instance.
     #[must_use]
     pub fn snapshots(instance: Option<&InstanceId>) -> String {
-        instance.map_or_else(|| "snapshots/".to_owned(), |instance| format!("snapshots/{instance}/"))
+        instance.map_or_else(|| SNAPSHOTS.to_owned(), |instance| format!("{SNAPSHOTS}{instance}/"))
     }
 
     /// A file of a snapshot.
     #[must_use]
     pub fn artefact(instance: &InstanceId, stamp: &str, name: &str) -> String {
-        format!("snapshots/{instance}/{stamp}/{name}")
+        format!("{SNAPSHOTS}{instance}/{stamp}/{name}")
     }
 
     /// The lock that whoever writes holds, or the one that whoever reads shares.

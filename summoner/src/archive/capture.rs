@@ -153,13 +153,11 @@ impl Capture {
         let (mut entries, mut notes) = (std::mem::take(&mut self.entries), std::mem::take(&mut self.notes));
         for root in &self.roots {
             walk(root, &mut notes, &mut |found| {
-                if entries.len() % LOOK == 0 {
+                if entries.len().is_multiple_of(LOOK) {
                     cancel()?;
                 }
                 let to = staging.join(entries.len().to_string());
-                if let Some(entry) = self.entry(found, &mut first, &mut totals, (&mut stage, &to), cancel)? {
-                    entries.push(entry);
-                }
+                entries.push(self.entry(found, &mut first, &mut totals, (&mut stage, &to), cancel)?);
                 Ok(())
             })?;
         }
@@ -174,20 +172,20 @@ impl Capture {
         totals: &mut StillTotals,
         (stage, to): (&mut Stage, &Path),
         cancel: &dyn Fn() -> Result<()>,
-    ) -> Result<Option<Entry>> {
+    ) -> Result<Entry> {
         let stat = found.stat;
         let file = stat.kind == FileType::RegularFile;
         *(if file { &mut totals.files } else { &mut totals.others }) += 1;
         if file && stat.names > 1 {
             if let Some(to) = first.get(&stat.file) {
                 let node = node(found, &stat, Kind::Link(to.clone()), Xattrs::new());
-                return Ok(Some(Entry { node, stat, content: Content::None }));
+                return Ok(Entry { node, stat, content: Content::None });
             }
             first.insert(stat.file, found.path.to_vec());
         }
         if let Some(record) = self.seen.get(found.path).filter(|record| file && record.is_current(&stat)) {
             let node = node(found, &stat, Kind::File, record.xattrs.clone());
-            return Ok(Some(Entry { node, stat, content: Content::Seen }));
+            return Ok(Entry { node, stat, content: Content::Seen });
         }
         let xattrs = || attributes::read(found.folder, found.name).map_err(|error| found.fail("read the attributes of", error));
         let (kind, content) = match stat.kind {
@@ -207,11 +205,11 @@ impl Capture {
                 totals.copied_bytes += before.size;
                 totals.moving_files += u64::from((before.size, before.mtime, before.ctime) != (after.size, after.mtime, after.ctime));
                 let node = node(found, &before, Kind::File, xattrs()?);
-                return Ok(Some(Entry { node, stat: before, content: Content::Staged(to.to_path_buf()) }));
+                return Ok(Entry { node, stat: before, content: Content::Staged(to.to_path_buf()) });
             }
         };
         let node = node(found, &stat, kind, xattrs()?);
-        Ok(Some(Entry { node, stat, content }))
+        Ok(Entry { node, stat, content })
     }
 
     /// Reads what was copied aside, removes the copies, and writes the tree; the application runs again by now.

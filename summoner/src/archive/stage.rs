@@ -1,5 +1,6 @@
 //! Copies a file aside while the application stands still: a clone where the file system can, else its data, not its holes.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
@@ -18,8 +19,8 @@ const STEP: u64 = 16 * 1024 * 1024;
 /// Copies files into a folder.
 #[derive(Debug, Default)]
 pub struct Stage {
-    /// The file system said that it cannot clone, or the folder lies on another one.
-    no_clone: bool,
+    /// File systems that cannot clone, or on which the folder does not lie.
+    no_clone: HashSet<u64>,
     /// The kernel said that it cannot copy by itself.
     no_range: bool,
 }
@@ -32,11 +33,11 @@ impl Stage {
     pub fn copy(&mut self, from: &File, stat: &Stat, to: &Path, cancel: &dyn Fn() -> Result<()>) -> Result<()> {
         let fail = |error: std::io::Error| Error::io("copy a file to", to, &error);
         let copy = disk::create_new(to, 0o600)?;
-        if !self.no_clone {
-            match ioctl_ficlone(&copy, from) {
-                Ok(()) => return Ok(()),
-                Err(_) => self.no_clone = true,
+        if !self.no_clone.contains(&stat.file.0) {
+            if ioctl_ficlone(&copy, from).is_ok() {
+                return Ok(());
             }
+            self.no_clone.insert(stat.file.0);
         }
         copy.set_len(stat.size).map_err(fail)?;
         let mut at = 0;

@@ -61,8 +61,10 @@ impl Repository {
         // What stays is read before anything goes.
         let living = self.living(instance, gone)?;
         for id in sorted {
-            freed.bytes += self.remove(id, dry_run)?;
-            freed.snapshots += 1;
+            if let Some(bytes) = self.remove(id, dry_run)? {
+                freed.bytes += bytes;
+                freed.snapshots += 1;
+            }
         }
         let Some(living) = living else {
             return Err(Error::external(format!(
@@ -79,9 +81,9 @@ impl Repository {
             return Ok(());
         }
         self.remove_leftovers(instance)?;
+        sweep.remove.iter().try_for_each(|pack| self.remove_pack(instance, pack))?;
         self.rewrite(instance, &index, &sweep.rewrite)?;
-        let rewritten = sweep.rewrite.iter().map(|(pack, _)| pack);
-        sweep.remove.iter().chain(rewritten).try_for_each(|pack| self.remove_pack(instance, pack))
+        sweep.rewrite.iter().try_for_each(|(pack, _)| self.remove_pack(instance, pack))
     }
 
     /// Every object that a snapshot needs which stays; None when one of them cannot be read.
@@ -108,15 +110,15 @@ impl Repository {
         Ok(Some(living))
     }
 
-    /// Removes a snapshot; the bytes that it had alone are not known, so all of them count.
-    fn remove(&self, id: &SnapshotId, dry_run: bool) -> Result<u64> {
+    /// Removes a snapshot; the bytes that it had alone are not known, so all of them count. None when there is none.
+    fn remove(&self, id: &SnapshotId, dry_run: bool) -> Result<Option<u64>> {
         let prefix = layout::artefact(&id.instance, &id.stamp(), "");
         let blobs = self.backend.list(&prefix)?;
         if !dry_run {
             self.backend.delete(&layout::artefact(&id.instance, &id.stamp(), layout::MANIFEST))?;
             blobs.iter().try_for_each(|blob| self.backend.delete(&blob.name))?;
         }
-        Ok(blobs.iter().map(|blob| blob.bytes).sum())
+        Ok((!blobs.is_empty()).then(|| blobs.iter().map(|blob| blob.bytes).sum()))
     }
 
     /// The list goes before the pack: a pack without a list is read again, a list without a pack would promise objects.
@@ -128,13 +130,12 @@ impl Repository {
 
     /// Writes what lives of some packs into new ones, which are on disk before the old ones go.
     fn rewrite(&self, instance: &InstanceId, index: &Index, packs: &[(Pack, Vec<ObjectId>)]) -> Result<()> {
-        if packs.is_empty() {
-            return Ok(());
-        }
+        let Some((first, _)) = packs.first() else { return Ok(()) };
+        let compression = if first.blob.ends_with(Compression::Gzip.ending()) { Compression::Gzip } else { Compression::Zstd };
         let folder = layout::draft(&self.spool, instance, "rewrite");
         disk::ensure_folder(&folder, 0o700, None)?;
         let empty = Index::empty(&self.backend);
-        let mut writer = PackWriter::new(&self.backend, instance, &folder, Compression::Zstd, &empty);
+        let mut writer = PackWriter::new(&self.backend, instance, &folder, compression, &empty);
         for (_, living) in packs {
             index.read(living, &mut |_, bytes| writer.put(bytes).map(|_| ()))?;
         }

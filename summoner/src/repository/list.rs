@@ -73,7 +73,7 @@ impl Repository {
     /// The place cannot be read.
     pub fn space(&self) -> Result<Space> {
         let sum = |prefix| self.backend.list(prefix).map(|blobs| blobs.iter().map(|blob| blob.bytes).sum::<u64>());
-        Ok(Space { packs: sum("packs/")?, snapshots: sum("snapshots/")?, free: crate::disk::free_bytes(&self.spool)? })
+        Ok(Space { packs: sum(layout::PACKS)?, snapshots: sum(layout::SNAPSHOTS)?, free: crate::disk::free_bytes(&self.spool)? })
     }
 
     /// Instance and time of each folder with a manifest, as they are spelled there.
@@ -139,6 +139,6 @@ impl Repository {
 
 /// Instance, time and file of a blob of a snapshot.
 fn split(blob: &str) -> Option<(&str, &str, &str)> {
-    let mut parts = blob.strip_prefix("snapshots/")?.splitn(3, '/');
+    let mut parts = blob.strip_prefix(layout::SNAPSHOTS)?.splitn(3, '/');
     Some((parts.next()?, parts.next()?, parts.next()?)).filter(|(_, time, _)| !time.ends_with(layout::DRAFT))
 }

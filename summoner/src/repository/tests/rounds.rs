@@ -136,6 +136,40 @@ fn what_cannot_or_need_not_be_kept_is_left_out_and_said() {
 }
 
 #[test]
+fn a_pause_that_lasts_too_long_is_stopped_and_the_draft_is_none() {
+    let mut bed = Bed::new();
+    fs::write(bed.path("files/large"), vec![7; 40 << 20]).unwrap();
+    bed.now += chrono::TimeDelta::hours(1);
+    let id = SnapshotId::new(instance(), bed.now);
+    let draft = bed.repository().begin(id.clone(), Compression::Zstd).unwrap();
+    let asked = std::cell::Cell::new(0);
+    let cancel = || {
+        asked.set(asked.get() + 1);
+        if asked.get() > 2 { Err(Error::new(Kind::Interrupted, "the pause lasts too long")) } else { Ok(()) }
+    };
+    let mut capture = Capture::begin(bed.roots(), Seen::default());
+    // Also in the middle of a file.
+    let error = capture.still(&draft.folder().join("staging"), &cancel).unwrap_err();
+    assert_eq!(error.kind, Kind::Interrupted);
+    drop((capture, draft));
+    assert!(bed.repository().snapshot(&id).unwrap().is_none());
+    bed.backup();
+    assert!(!bed.path(&format!("backups/snapshots/{id}.part")).exists());
+}
+
+#[test]
+fn a_root_that_is_missing_fails_and_one_that_is_a_file_comes_back() {
+    let mut bed = Bed::new();
+    let mut capture = Capture::begin(vec![Root { path: bed.path("none"), ..bed.roots().remove(0) }], Seen::default());
+    let error = capture.still(&bed.path("staging"), &|| Ok(())).unwrap_err();
+    assert!(error.message.ends_with("/none"), "{error}");
+    fs::remove_dir(bed.path("files")).unwrap();
+    fs::write(bed.path("files"), "one file").unwrap();
+    let id = bed.backup().manifest.id;
+    bed.restores(&id, &view(&bed.path("files")));
+}
+
+#[test]
 fn parts_come_back_alone_also_under_their_other_name() {
     let mut bed = Bed::new();
     everything(&bed.path("files"));
@@ -192,7 +226,7 @@ fn a_cache_is_kept_and_a_damaged_one_is_none() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 10, failure_persistence: None, ..Default::default() })]
 
     /// Whatever is done to a folder, each snapshot restores what was there.
     #[test]
