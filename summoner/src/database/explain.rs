@@ -7,6 +7,8 @@ use regex::Regex;
 use super::DatabaseKind;
 use crate::error::Error;
 
+/// What to do about a missing tool.
+const IMAGE: &str = "use the official image of this database, or one that brings its tools; nothing else can dump it";
 /// In the message of every dump that a change of tables broke: repeating helps.
 const INVALIDATED: &str = "tables changed while it was dumped";
 
@@ -59,9 +61,10 @@ pub(super) fn tool(kind: DatabaseKind, container: &str, tool: &str, code: i64, s
     if has(&["No space left", "Disk full", "disk full", "could not extend file"]) {
         return failed(format!("the disk of {container} is full")).next("free space on that disk, then run the same command again");
     }
+    let missing = has(&["not found in the same directory"]);
     match code {
-        126 | 127 => failed(format!("{container} has no {tool}"))
-            .next("use the official image of this database, or one that brings its tools; nothing else can dump it"),
+        _ if missing => failed(format!("{container} has not all tools of PostgreSQL")).next(IMAGE),
+        126 | 127 => failed(format!("{container} has no {tool}")).next(IMAGE),
         137 | 141 | 143 => failed(format!("{tool} in {container} was killed"))
             .next(format!("look for a lack of memory: summoner logs {container}, dmesg; then run the same command again")),
         _ => failed(format!("{tool} in {container} ended with {code}")).next(format!("summoner logs {container}")),

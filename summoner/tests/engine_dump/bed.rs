@@ -27,8 +27,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it without waiting.
-    pub fn begin(kind: DatabaseKind, image: &str, environment: &[(&str, &str)], user: &str) -> Self {
+    /// Starts it without waiting; `hasty` are words that keep the server from waiting for the disk.
+    pub fn begin(kind: DatabaseKind, image: &str, environment: &[(&str, &str)], user: &str, hasty: &[&str]) -> Self {
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
         let name = format!("{}-dump-test{}-{number}.localhost", kind.as_str(), std::process::id());
         let mut words: Vec<String> =
@@ -37,6 +37,7 @@ impl Server {
             words.extend(["-e".to_owned(), format!("{key}={value}")]);
         }
         words.push(image.to_owned());
+        words.extend(hasty.iter().map(|word| (*word).to_owned()));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         docker(&words);
         let admin = Access { user: user.to_owned(), password: Some(Secret::new(PASSWORD.to_owned())) };

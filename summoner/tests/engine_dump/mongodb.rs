@@ -30,7 +30,7 @@ print(JSON.stringify([sums, admin.getSiblingDB("app").posts.getIndexes(), admin.
 
 fn begin() -> Server {
     let account = [("MONGO_INITDB_ROOT_USERNAME", "boss"), ("MONGO_INITDB_ROOT_PASSWORD", PASSWORD)];
-    Server::begin(DatabaseKind::Mongodb, "mongo:7.0.40", &account, "boss")
+    Server::begin(DatabaseKind::Mongodb, "mongo:7.0.40", &account, "boss", &[])
 }
 
 fn ready(server: Server) -> Server {

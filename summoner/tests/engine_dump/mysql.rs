@@ -42,10 +42,12 @@ SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app
 SELECT schema_name, default_character_set_name FROM information_schema.schemata WHERE schema_name NOT IN ('information_schema', 'performance_schema', 'mysql', 'sys') ORDER BY 1;
 SELECT table_name FROM information_schema.tables WHERE table_schema = 'app' ORDER BY 1;";
 
+const HASTY: [&str; 2] = ["--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0"];
+
 fn begin(kind: DatabaseKind) -> Server {
     match kind {
-        DatabaseKind::Mysql => Server::begin(kind, "mysql:8.4.11", &[("MYSQL_ROOT_PASSWORD", PASSWORD)], "root"),
-        _ => Server::begin(kind, "mariadb:11.8.8", &[("MARIADB_ROOT_PASSWORD", PASSWORD)], "root"),
+        DatabaseKind::Mysql => Server::begin(kind, "mysql:8.4.11", &[("MYSQL_ROOT_PASSWORD", PASSWORD)], "root", &HASTY),
+        _ => Server::begin(kind, "mariadb:11.8.8", &[("MARIADB_ROOT_PASSWORD", PASSWORD)], "root", &HASTY),
     }
 }
 
@@ -112,9 +114,12 @@ async fn suite(kind: DatabaseKind) {
 async fn truncated(engine: &Docker, into: &Server, facts: &DatabaseFacts, plain: &[u8], road: Road) {
     let mut corpus: Vec<Vec<u8>> = (1..16).map(|step| plain[..plain.len() * step / 16].to_vec()).collect();
     corpus.extend([plain[..plain.len() - 1].to_vec(), Vec::new(), b"<html><body>Not found</body></html>\n".to_vec()]);
-    for cut in corpus {
+    for (number, cut) in corpus.into_iter().enumerate() {
         let length = cut.len();
         assert!(database::check(facts.kind, Content::Dump, &mut cut.as_slice()).is_err(), "{length}");
+        if road == Road::Stream && number % 4 != 0 {
+            continue;
+        }
         let source = (facts.clone(), Content::Dump, Box::new(Cursor::new(cut)) as Box<dyn Read + Send>);
         let result = database::load_with(engine, &into.target, vec![source], options(road)).await;
         assert!(result.is_err(), "{length} of {} bytes were loaded", plain.len());

@@ -3,8 +3,9 @@
 use std::io::{Cursor, Read};
 use std::time::Duration;
 
-use summoner::database::{self, DatabaseKind, DumpOptions, Part, Road, Source};
+use summoner::database::{self, DatabaseKind, DumpOptions, Part, Road, Source, Target};
 use summoner::docker::engine::Docker;
+use summoner::plan::snapshot::Content;
 use summoner::repository::Sinks;
 
 use crate::bed::{PASSWORD, ROADS, Server, Shelf, docker, engine, options};
@@ -45,7 +46,13 @@ select relname, rolname from pg_class c join pg_namespace n on n.oid = relnamesp
 "#;
 
 fn begin() -> Server {
-    Server::begin(DatabaseKind::Postgresql, "postgres:17.11", &[("POSTGRES_PASSWORD", PASSWORD), ("POSTGRES_USER", "boss")], "boss")
+    Server::begin(
+        DatabaseKind::Postgresql,
+        "postgres:17.11",
+        &[("POSTGRES_PASSWORD", PASSWORD), ("POSTGRES_USER", "boss")],
+        "boss",
+        &["-c", "fsync=off"],
+    )
 }
 
 fn ready(server: Server) -> Server {
@@ -93,48 +100,54 @@ async fn postgresql() {
         ]
         "#));
         sql(&from, "app", "delete from s.log where what = 'late'");
-        database::load_with(&engine, &into.target, sources(&shelf, &parts), options).await.unwrap();
-        assert_eq!(sql(&into, "app", SUM), sum, "{road:?}");
-        // Again, over what is newer.
+        if road == Road::Fifo {
+            // Over nothing first, then over what is newer.
+            database::load_with(&engine, &into.target, sources(&shelf, &parts), options).await.unwrap();
+            assert_eq!(sql(&into, "app", SUM), sum);
+        }
         sql(&into, "app", "create table s.newer (x int)");
         database::load_with(&engine, &into.target, sources(&shelf, &parts), options).await.unwrap();
         assert_eq!(sql(&into, "app", SUM), sum, "{road:?}");
-        if std::env::var("SKIP").is_err() {
-            truncated(&engine, &into, &shelf, &parts, road).await;
-        }
+        truncated(&engine, &into, &shelf, &parts, road).await;
     }
     slow_and_killed(&engine, &from).await;
     refused(&engine, &from).await;
 }
 
+/// Nothing that was cut is loaded; roles are read through without a server, archives by the server's own tool.
 async fn truncated(engine: &Docker, into: &Server, shelf: &Shelf, parts: &[Part], road: Road) {
-    let options = options(road);
     for part in &parts[..2] {
         let plain = shelf.plain(part);
-        let mut corpus: Vec<Vec<u8>> = (1..16).map(|step| plain[..plain.len() * step / 16].to_vec()).collect();
+        let all = road == Road::Fifo && part.content == Content::Dump;
+        let steps: Vec<usize> = if all { (1..16).collect() } else { vec![7, 15] };
+        let mut corpus: Vec<Vec<u8>> = steps.iter().map(|step| plain[..plain.len() * step / 16].to_vec()).collect();
         corpus.extend([plain[..plain.len() - 1].to_vec(), Vec::new(), b"<html><body>Not found</body></html>\n".to_vec()]);
         for cut in corpus {
             let length = cut.len();
+            if part.content == Content::Globals {
+                assert!(database::check(part.facts.kind, part.content, &mut cut.as_slice()).is_err(), "{length}");
+            }
             let source = (part.facts.clone(), part.content, Box::new(Cursor::new(cut)) as Box<dyn Read + Send>);
-            let result = database::load_with(engine, &into.target, vec![source], options).await;
+            let result = database::load_with(engine, &into.target, vec![source], options(road)).await;
             assert!(result.is_err(), "{length} of {} bytes of {} were loaded", plain.len(), part.stored.name);
         }
     }
 }
 
 async fn slow_and_killed(engine: &Docker, from: &Server) {
+    let target = Target { databases: vec!["app".to_owned()], ..from.target.clone() };
     let kill = "for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in pg_dump) kill -9 ${p#/proc/};; esac; done";
     for road in ROADS {
         let options = options(road);
         let size = 9_000_000;
         let shelf = Shelf::with(Some((size, Duration::from_secs(4))), None);
-        let parts = database::dump(engine, &from.target, &options, &shelf, None).await.unwrap();
+        let parts = database::dump(engine, &target, &options, &shelf, None).await.unwrap();
         assert!(parts[1].stored.bytes_raw > size);
         let full = Shelf::with(None, Some(size / 2));
-        let error = database::dump(engine, &from.target, &options, &full, None).await.unwrap_err();
+        let error = database::dump(engine, &target, &options, &full, None).await.unwrap_err();
         assert!(error.to_string().contains("free space on the disk of the repository"), "{error}");
         let slow = Shelf::with(Some((100_000, Duration::from_secs(3))), None);
-        let dump = database::dump(engine, &from.target, &options, &slow, None);
+        let dump = database::dump(engine, &target, &options, &slow, None);
         let (result, _) = tokio::join!(dump, async {
             slow.stalls.notified().await;
             from.said(&["sh", "-c", kill])
@@ -143,7 +156,7 @@ async fn slow_and_killed(engine: &Docker, from: &Server) {
         assert!(error.message.contains("killed"), "{error}");
         let short = DumpOptions { deadline: Duration::from_secs(2), road: Some(road) };
         let slow = Shelf::with(Some((100_000, Duration::from_secs(3))), None);
-        let error = database::dump(engine, &from.target, &short, &slow, None).await.unwrap_err();
+        let error = database::dump(engine, &target, &short, &slow, None).await.unwrap_err();
         assert!(error.message.contains("did not end within"), "{error}");
         tokio::time::sleep(Duration::from_millis(500)).await;
         let left =
@@ -170,7 +183,7 @@ async fn refused(engine: &Docker, from: &Server) {
         "mv $(readlink -f $(command -v pg_dump)) /tmp/tool; mv $(command -v pg_dump) /tmp/link; true",
     ]);
     let error = database::dump(engine, &from.target, &options, &Shelf::default(), None).await.unwrap_err();
-    assert!(error.message.contains("has no pg_dump"), "{error}");
+    assert!(error.message.contains("has not all tools"), "{error}");
     docker(&["stop", "-t", "20", &from.name]);
     let error = database::dump(engine, &from.target, &options, &shelf, None).await.unwrap_err();
     assert!(error.message.contains("does not run"), "{error}");
