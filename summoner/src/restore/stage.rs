@@ -74,14 +74,10 @@ fn old<E: Engine>(restoring: &Restoring<'_, E>, beside: &Path) -> PathBuf {
     beside.join(stamp(restoring.world))
 }
 
-/// One move of a whole thing; the folders around `new` and `old` are made.
+/// One move of a whole thing; the folder that `new` lies in is made by whoever fills it.
 fn exchange<E: Engine>(restoring: &Restoring<'_, E>, beside: &Path, live: PathBuf, name: &Path) -> Result<Move> {
     let (new, old) = (new(beside).join(name), old(restoring, beside).join(name));
-    for path in [&live, &new, &old] {
-        if let Some(parent) = path.parent() {
-            disk::ensure_folder(parent, 0o755, None)?;
-        }
-    }
+    disk::ensure_folder(&self::new(beside), 0o700, None)?;
     let had_live = live.symlink_metadata().is_ok();
     Ok(Move { live, new, old, had_live })
 }
@@ -134,10 +130,14 @@ async fn files<E: Engine>(restoring: &Restoring<'_, E>) -> Result<Vec<Move>> {
     let mut only = Vec::new();
     match restoring.part {
         Part::Paths(paths) => {
+            let files = layout.instance_files(id);
             for path in paths {
-                let name = Path::new(subject::FILES).join(path);
-                moves.push(exchange(restoring, &beside, layout.instance_files(id).join(path), &name)?);
-                only.push(name);
+                only.push(Path::new(subject::FILES).join(path));
+                let path = first_absent(&files, Path::new(path));
+                let name = Path::new(subject::FILES).join(&path);
+                if moves.iter().all(|each: &Move| each.live != files.join(&path)) {
+                    moves.push(exchange(restoring, &beside, files.join(path), &name)?);
+                }
             }
         }
         _ => {
@@ -164,6 +164,18 @@ async fn files<E: Engine>(restoring: &Restoring<'_, E>) -> Result<Vec<Move>> {
     // A volume that the snapshot does not know stays as it is.
     moves.retain(|each| each.new.symlink_metadata().is_ok());
     Ok(moves)
+}
+
+/// A path whose folder is gone comes back with that folder: what the snapshot says of it belongs to it.
+fn first_absent(root: &Path, path: &Path) -> PathBuf {
+    let mut at = PathBuf::new();
+    for part in path.components() {
+        at.push(part);
+        if root.join(&at).symlink_metadata().is_err() {
+            break;
+        }
+    }
+    at
 }
 
 async fn databases<E: Engine>(restoring: &Restoring<'_, E>, values: Option<&BTreeMap<String, String>>) -> Result<Vec<Move>> {
