@@ -1,6 +1,6 @@
 //! A database server of its own, on staged folders, that a dump is loaded into before it takes the live one's place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -74,6 +74,10 @@ impl<E: Engine> Loading<'_, E> {
                 mount.source = Some(to.join(rest).display().to_string().trim_end_matches('/').to_owned());
             }
         }
+        // It may look for itself by the names that it has on its own network.
+        let aliases = body.networks.values().flat_map(|attachment| attachment.aliases.clone());
+        let names: BTreeSet<String> = aliases.chain([container.service.clone(), live.clone()]).collect();
+        body.extra_hosts.extend(names.into_iter().map(|name| format!("{name}:127.0.0.1")));
         body.networks.clear();
         body.network_mode = Some("none".into());
         body.ports.clear();
