@@ -42,13 +42,13 @@ struct WrittenKeep {
 }
 
 impl Default for Backup {
-    /// A dump every night, the files every Sunday night, read back and thinned out afterwards; and enough of each to
-    /// notice a loss half a year later.
+    /// A dump and a backup every night (what did not change is not stored again), read back on Sundays, thinned out every
+    /// morning; and enough of each to notice a loss half a year later.
     fn default() -> Self {
         let times = |text| Times::parse(text).ok();
         Self {
             dump: times("0 2 * * *"),
-            cold: times("0 3 * * 0"),
+            cold: times("0 3 * * *"),
             verify: times("0 5 * * 0"),
             forget: times("30 5 * * *"),
             keep: Keep::default(),

@@ -237,7 +237,7 @@ mod tests {
               cpus: null
             backup:
               dump: 0 2 * * *
-              cold: 0 3 * * 0
+              cold: 0 3 * * *
               verify: 0 5 * * 0
               forget: 30 5 * * *
               keep:
@@ -274,7 +274,7 @@ mod tests {
             cpus: 1.5
           backup:
             dump: 0 2 * * *
-            cold: 0 3 * * 0
+            cold: 0 3 * * *
             verify: 0 5 * * 0
             forget: 30 5 * * *
             keep:

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::snapshot::{Content, Kind, Manifest, Snapshot};
+use super::snapshot::{Content, Kind, Manifest, Purpose, Snapshot};
 use super::{Action, Plan, Step};
 use crate::error::{Error, Result};
 use crate::minion::RestorePolicy;
@@ -51,7 +51,9 @@ impl Part {
 /// # Errors
 /// None fits; the sentence says which there are.
 pub fn choose<'a>(snapshots: &'a [Snapshot], instance: &InstanceId, which: &Which, part: &Part) -> Result<&'a Snapshot> {
-    let fits = |snapshot: &&Snapshot| holds(&snapshot.manifest, part);
+    // What a restore took before it changed anything is brought back by its name alone: a second try must not mean the
+    // state that the first one was to mend.
+    let fits = |snapshot: &&Snapshot| holds(&snapshot.manifest, part) && snapshot.manifest.purpose != Purpose::PreRestore;
     let found = match which {
         Which::Named(name) => {
             let named = |snapshot: &&Snapshot| snapshot.manifest.id.stamp() == *name || snapshot.manifest.id.to_string() == *name;
@@ -152,7 +154,29 @@ pub fn restore(manifest: &Manifest, target: &InstanceId, part: &Part, present: P
 
 #[cfg(test)]
 mod tests {
+    use super::super::snapshot::Verified;
     use super::*;
+
+    #[test]
+    fn the_latest_is_never_the_state_that_a_restore_was_to_mend() {
+        let snapshot = |id: &str, purpose, fault: Option<&str>| {
+            let manifest = Manifest { purpose, ..crate::plan::snapshot::example(id, None) };
+            let verified = Verified { version: 1, at: manifest.id.time, read_data: false, fault: fault.map(str::to_owned) };
+            Snapshot { manifest, verified: Some(verified) }
+        };
+        let all = [
+            snapshot("ghost-a.fr/20261119T020000Z", Purpose::Schedule, None),
+            snapshot("ghost-a.fr/20261120T020000Z", Purpose::Schedule, Some("a flipped byte")),
+            snapshot("ghost-a.fr/20261121T090000Z", Purpose::PreRestore, None),
+        ];
+        let id: InstanceId = "ghost-a.fr".parse().unwrap();
+        let chosen = |which| choose(&all, &id, &which, &Part::Everything).map(|snapshot| snapshot.manifest.id.stamp());
+        assert_eq!(chosen(Which::Latest).unwrap(), "20261119T020000Z");
+        assert_eq!(chosen(Which::At("2026-11-21T12:00:00Z".parse().unwrap())).unwrap(), "20261119T020000Z");
+        assert_eq!(chosen(Which::Named("20261121T090000Z".into())).unwrap(), "20261121T090000Z");
+        let none = chosen(Which::At("2026-11-18T12:00:00Z".parse().unwrap())).unwrap_err();
+        assert_eq!(none.message, "ghost-a.fr has no good snapshot at or before 2026-11-18T12:00:00Z that holds what you want");
+    }
 
     #[test]
     fn a_version_that_may_not_read_it_is_refused() {
