@@ -27,28 +27,35 @@ pub async fn databases<E: Engine>(engine: &E) -> Result<Vec<ContainerName>> {
         .filter_map(|known| known.name.parse().ok())
         .filter(|name: &ContainerName| matches!(name.role, Role::Database(_)))
         .collect();
-    names.sort_by_key(ToString::to_string);
+    names.sort_by_key(|name| (name.instance.to_string(), name.to_string()));
     Ok(names)
 }
 
-/// Dumps one, with the credentials of its own environment.
+/// Dumps databases of one instance into one snapshot, with the credentials of their own environments.
 ///
 /// # Errors
 /// As [`super::dump`].
-pub async fn dump<E: Engine>(world: &World<'_, E>, name: &ContainerName, purpose: Purpose) -> Result<Snapshot> {
-    let Role::Database(kind) = name.role else {
-        return Err(Error::usage(format!("{name} is no database container")));
-    };
-    let target = database::foreign_target(world.engine, &name.to_string(), kind).await?;
+pub async fn dump<E: Engine>(world: &World<'_, E>, names: &[ContainerName], purpose: Purpose) -> Result<Snapshot> {
+    let mut targets = Vec::new();
+    for name in names {
+        let Role::Database(kind) = name.role else {
+            return Err(Error::usage(format!("{name} is no database container")));
+        };
+        targets.push(database::foreign_target(world.engine, &name.to_string(), kind).await?);
+    }
+    let name = names.first().ok_or_else(|| Error::internal("no database is named"))?;
     let situation = observe(world.engine, world.config, world.catalogue, world.now).await?;
     let repository = Repository::create_or_open(&world.layout().backups(), world.now)?;
     let instance = unknown(name);
     let settings = config::Backup::default();
     let taking = Taking { world, situation: &situation, instance: &instance, settings: &settings, repository: &repository, purpose };
-    world.tell(&Event::Begin { instance: Some(name.to_string()), doing: "dump".into() });
+    world.tell(&Event::Begin { instance: Some(name.instance.to_string()), doing: "dump".into() });
     let options = DumpOptions { deadline: DUMP_DEADLINE, road: None };
     let fill = async |draft: &crate::repository::Draft, id| {
-        let parts = database::dump(world.engine, &target, &options, draft, None).await?;
+        let mut parts = Vec::new();
+        for target in &targets {
+            parts.extend(database::dump(world.engine, target, &options, draft, None).await?);
+        }
         manifest(&taking, id, (Kind::Dump, Consistency::Hot), Taken { parts, ..Taken::default() }).await
     };
     attempts(&taking, fill).await

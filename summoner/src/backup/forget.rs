@@ -1,10 +1,13 @@
 //! Forgets what retention gives up: decided by `plan::retention`, done by the repository.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::config::{Backup, Config};
 use crate::error::{Error, Result};
+use crate::name::InstanceId;
 use crate::plan::retention::{Verdict, retention};
 use crate::plan::snapshot::{Snapshot, SnapshotId};
 use crate::repository::Repository;
@@ -20,20 +23,17 @@ pub fn verdicts(config: &Config, now: DateTime<Utc>) -> Result<Vec<Verdict>> {
         return Err(Error::external("nothing is forgotten while a snapshot cannot be read").cause(first).next("summoner verify"));
     }
     let zone: Tz = config.timezone.parse().unwrap_or(Tz::UTC);
-    let mut verdicts = Vec::new();
-    let mut of: Vec<Snapshot> = Vec::new();
-    let mut rest = snapshots.into_iter().peekable();
-    while let Some(snapshot) = rest.next() {
-        let instance = snapshot.manifest.id.instance.clone();
-        of.push(snapshot);
-        if rest.peek().is_none_or(|next| next.manifest.id.instance != instance) {
-            // An instance that is gone keeps what the general rules say.
-            let found = config.instances.iter().find(|known| known.id == instance);
-            let keep = found.map_or_else(|| Backup::default().keep, |known| known.backup.keep);
-            verdicts.extend(retention(&std::mem::take(&mut of), &keep, zone, now));
-        }
+    let mut by_instance: BTreeMap<InstanceId, Vec<Snapshot>> = BTreeMap::new();
+    for snapshot in snapshots {
+        by_instance.entry(snapshot.manifest.id.instance.clone()).or_default().push(snapshot);
     }
-    Ok(verdicts)
+    let judge = |(instance, of): (InstanceId, Vec<Snapshot>)| {
+        // An instance that is gone keeps what the general rules say.
+        let found = config.instances.iter().find(|known| known.id == instance);
+        let keep = found.map_or_else(|| Backup::default().keep, |known| known.backup.keep);
+        retention(&of, &keep, zone, now)
+    };
+    Ok(by_instance.into_iter().flat_map(judge).collect())
 }
 
 /// Deletes what is not kept; gives the bytes that were freed.

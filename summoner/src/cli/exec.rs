@@ -3,12 +3,12 @@
 use super::context::Context;
 use super::select;
 use crate::error::Result;
-use crate::name::{ContainerName, Role};
+use crate::name::Role;
 
 /// Run a command in an instance's container
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which instance
+    /// Which instance, or the whole name of a container
     selector: String,
     /// Which container: app, mysql, redis …
     #[arg(long, default_value = "app")]
@@ -23,8 +23,7 @@ pub struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let loaded = context.load()?;
-    let instance = select::one(&loaded.config, &args.selector)?;
+    let name = select::container(&loaded.config, &args.selector, &args.role)?.to_string();
     let engine = context.engine().await?;
-    let name = ContainerName { role: args.role.clone(), instance: instance.id.clone() }.to_string();
     engine.attached(&name, &args.command, args.user.as_deref()).await
 }

@@ -8,12 +8,12 @@ use futures_util::StreamExt;
 use super::context::Context;
 use super::{select, show};
 use crate::error::{Error, Result};
-use crate::name::{ContainerName, Role};
+use crate::name::Role;
 
 /// Show the log of an instance's container
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which instance
+    /// Which instance, or the whole name of a container
     selector: String,
     /// Which container: app, mysql, redis …
     #[arg(long, default_value = "app")]
@@ -28,10 +28,10 @@ pub struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let loaded = context.load()?;
-    let instance = select::one(&loaded.config, &args.selector)?;
+    let name = select::container(&loaded.config, &args.selector, &args.role)?;
+    let instance = select::one(&loaded.config, &name.instance.to_string())?;
     let engine = context.engine().await?;
-    let name = ContainerName { role: args.role.clone(), instance: instance.id.clone() }.to_string();
-    let mut stream = std::pin::pin!(engine.follow(&name, args.lines, args.follow));
+    let mut stream = std::pin::pin!(engine.follow(&name.to_string(), args.lines, args.follow));
     // Colours are for eyes: a file or another program gets the words alone.
     let mut words = (!std::io::stdout().is_terminal()).then(StripBytes::new);
     while let Some(piece) = stream.next().await {

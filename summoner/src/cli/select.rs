@@ -1,8 +1,10 @@
-//! SELECTOR: an instance id, a minion's or application's name when only one instance has it, or a glob.
+//! SELECTOR: an instance id, a minion's or application's name when only one instance has it, or a glob. Where one
+//! container is meant, its whole name too.
 
 use crate::config::{Config, Instance};
 use crate::error::{Error, Result};
 use crate::fault::did_you_mean;
+use crate::name::{ContainerName, Role};
 
 /// The one instance that a selector means.
 pub(super) fn one<'a>(config: &'a Config, selector: &str) -> Result<&'a Instance> {
@@ -17,6 +19,15 @@ pub(super) fn one<'a>(config: &'a Config, selector: &str) -> Result<&'a Instance
             Err(error)
         }
     }
+}
+
+/// One container: `role` of the instance that a selector means, or the container whose whole name the selector is.
+pub(super) fn container(config: &Config, selector: &str, role: &Role) -> Result<ContainerName> {
+    let of_config = |name: &ContainerName| config.instances.iter().any(|instance| instance.id == name.instance);
+    if let Some(name) = selector.parse().ok().filter(|name: &ContainerName| name.role != Role::App && of_config(name)) {
+        return Ok(name);
+    }
+    Ok(ContainerName { role: role.clone(), instance: one(config, selector)?.id.clone() })
 }
 
 /// All instances that a selector means, at least one.

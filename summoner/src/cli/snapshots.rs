@@ -6,7 +6,7 @@ use serde_json::json;
 use super::context::Context;
 use super::{select, show};
 use crate::error::Result;
-use crate::plan::snapshot::{Consistency, Kind, Snapshot};
+use crate::plan::snapshot::{Consistency, Kind, Purpose, Snapshot};
 use crate::repository::Repository;
 
 /// List what was taken: when, what, how large, and whether it was read back
@@ -89,6 +89,11 @@ fn row(snapshot: &Snapshot) -> Vec<String> {
         (Kind::Backup, Consistency::Crash) => "backup (crash)",
         (Kind::Backup, _) => "backup",
     };
+    let why = match manifest.purpose {
+        Purpose::Asked | Purpose::Schedule => "",
+        Purpose::PreRestore => " (before a restore)",
+        Purpose::PreUpdate => " (before an update)",
+    };
     let verified = match &snapshot.verified {
         None => "not yet".to_owned(),
         Some(verified) => match &verified.fault {
@@ -98,7 +103,7 @@ fn row(snapshot: &Snapshot) -> Vec<String> {
     };
     vec![
         manifest.id.to_string(),
-        what.to_owned(),
+        what.to_owned() + why,
         show::bytes(manifest.bytes_total),
         show::bytes(manifest.bytes_added),
         manifest.downtime_ms.map_or_else(String::new, show::milliseconds),

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::context::{Context, Loaded};
 use super::{select, show, snapshots};
+use crate::apply::World;
 use crate::backup::{self, foreign};
 use crate::docker::engine::Docker;
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -43,7 +44,8 @@ pub struct BackupArgs {
 /// What is to be taken.
 enum Subject {
     Instance(InstanceId),
-    Foreign(ContainerName),
+    /// Databases of one instance that is not ours.
+    Foreign(Vec<ContainerName>),
 }
 
 /// How it is to be taken.
@@ -57,7 +59,7 @@ impl std::fmt::Display for Subject {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Instance(id) => id.fmt(out),
-            Self::Foreign(name) => name.fmt(out),
+            Self::Foreign(names) => names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ").fmt(out),
         }
     }
 }
@@ -68,16 +70,17 @@ pub(super) async fn dump(context: &Context, args: &DumpArgs) -> Result<u8> {
     let strangers = foreign::databases(&engine).await?;
     let mut subjects = Vec::new();
     for selector in &args.selector {
-        match strangers.iter().find(|name| name.to_string() == *selector || name.instance.to_string() == *selector) {
-            Some(name) => subjects.push(Subject::Foreign(name.clone())),
-            None => subjects.extend(select::many(&loaded.config, selector)?.into_iter().map(|found| Subject::Instance(found.id.clone()))),
+        let meant = |name: &&ContainerName| name.to_string() == *selector || name.instance.to_string() == *selector;
+        match strangers.iter().filter(meant).cloned().collect::<Vec<_>>() {
+            names if !names.is_empty() => subjects.push(Subject::Foreign(names)),
+            _ => subjects.extend(select::many(&loaded.config, selector)?.into_iter().map(|found| Subject::Instance(found.id.clone()))),
         }
     }
     if args.selector.is_empty() {
         subjects.extend(loaded.config.instances.iter().map(|instance| Subject::Instance(instance.id.clone())));
     }
     if args.all {
-        subjects.extend(strangers.into_iter().map(Subject::Foreign));
+        subjects.extend(strangers.chunk_by(|a, b| a.instance == b.instance).map(|names| Subject::Foreign(names.to_vec())));
     }
     all(context, &loaded, &engine, subjects, &Order { kind: Kind::Dump, json: args.json, scheduled: args.scheduled }).await
 }
@@ -107,13 +110,16 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
     let _lock = context.lock(loaded, engine, word).await?;
     let listener = context.listener();
     let world = context.world(loaded, engine, &*listener);
+    let begun = Instant::now();
     let mut taken: Vec<Snapshot> = Vec::new();
     let mut failed: Vec<Error> = Vec::new();
     for subject in &subjects {
         let since = Instant::now();
+        // Each bears the time at which it was begun, not that of the first.
+        let world = World { now: context.now + begun.elapsed(), ..world };
         let result = match subject {
             Subject::Instance(id) => backup::take(&world, id, order.kind, purpose).await,
-            Subject::Foreign(name) => foreign::dump(&world, name, purpose).await.map(Some),
+            Subject::Foreign(names) => foreign::dump(&world, names, purpose).await.map(Some),
         };
         match result {
             Ok(Some(snapshot)) => {

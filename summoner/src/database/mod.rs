@@ -242,7 +242,7 @@ fn fire(view: oneshot::Sender<()>) {
 
 /// A container that runs.
 async fn running<E: Engine>(engine: &E, container: &str) -> Result<ContainerDetail> {
-    let next = || format!("summoner start {container}   or summoner logs {container}");
+    let next = || format!("summoner logs {container}   and then summoner start, with the instance's name");
     let Some(detail) = engine.inspect(container).await? else {
         return Err(Error::external(format!("there is no container {container}")).next("summoner status"));
     };

@@ -138,7 +138,7 @@ impl Repository {
         let place = backend.location();
         let text = read_text(backend.as_ref(), layout::ABOUT)?.ok_or_else(|| {
             Error::new(Kind::NoRepository, format!("there is no repository at {place}"))
-                .next("summoner backup, which makes one; or correct `backup.repository` in config.yml")
+                .next("summoner backup   takes a first snapshot, and makes one")
         })?;
         let about = serde_json::from_str(&text).map_err(|error| {
             Error::external(format!("{} of the repository at {place} cannot be read", layout::ABOUT))

@@ -3,6 +3,8 @@
 #   sh restore.sh                             lists the snapshots
 #   sh restore.sh <instance>/<time> <folder>  restores one into a new folder; as root, so that owners come back
 set -eu
+# Dumps and secrets are for the one who restores.
+umask 077
 
 here=$(cd "$(dirname "$0")" && pwd)
 if [ $# -ne 2 ]; then
