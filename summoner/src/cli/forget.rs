@@ -1,9 +1,14 @@
 //! `summoner forget`
 
+use std::io::IsTerminal;
+
+use serde_json::json;
+
 use super::context::Context;
 use super::{select, show};
 use crate::backup::forget;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::plan::retention::Verdict;
 
 /// Delete the snapshots that no rule of `keep:` wants
 #[derive(Debug, clap::Args)]
@@ -13,6 +18,9 @@ pub struct Args {
     /// Say what would go and why, and delete nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
@@ -26,17 +34,44 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
         let ids = if known(selector) { vec![selector.clone()] } else { select::ids(&loaded.config, selector)? };
         verdicts.retain(|verdict| ids.contains(&verdict.id.instance.to_string()));
     }
-    let rows: Vec<Vec<String>> = verdicts
-        .iter()
-        .map(|verdict| vec![verdict.id.to_string(), if verdict.keep { "keep" } else { "forget" }.to_owned(), verdict.reason.clone()])
-        .collect();
-    show::text(&show::table(&["SNAPSHOT", "VERDICT", "BECAUSE"], &rows))?;
+    if args.json {
+        let all: Vec<_> =
+            verdicts.iter().map(|verdict| json!({"id": verdict.id.to_string(), "keep": verdict.keep, "reason": verdict.reason})).collect();
+        show::json(&json!({"version": show::JSON_VERSION, "verdicts": all}))?;
+    } else {
+        show::text(&table(&verdicts))?;
+    }
     let going = verdicts.iter().filter(|verdict| !verdict.keep).count();
     if args.dry_run || going == 0 {
         context.note(&format!("{going} of {} snapshots would be forgotten", verdicts.len()));
         return Ok(0);
     }
+    agree(context, going)?;
     let freed = forget::carry_out(&loaded.config, &verdicts).await?;
     context.note(&format!("{going} snapshots forgotten, {} freed", show::bytes(freed)));
     Ok(0)
+}
+
+fn table(verdicts: &[Verdict]) -> String {
+    let rows: Vec<Vec<String>> = verdicts
+        .iter()
+        .map(|verdict| vec![verdict.id.to_string(), if verdict.keep { "keep" } else { "forget" }.to_owned(), verdict.reason.clone()])
+        .collect();
+    show::table(&["SNAPSHOT", "VERDICT", "BECAUSE"], &rows)
+}
+
+/// What is deleted cannot be brought back.
+fn agree(context: &Context, going: usize) -> Result<()> {
+    if context.globals.yes {
+        return Ok(());
+    }
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Err(Error::usage(format!("{going} snapshots would be deleted, and nobody can be asked")).next("summoner forget --yes"));
+    }
+    let agreed = dialoguer::Confirm::new()
+        .with_prompt(format!("delete {going} snapshots"))
+        .default(false)
+        .interact()
+        .map_err(|error| Error::external("cannot ask on this terminal").cause(error))?;
+    if agreed { Ok(()) } else { Err(Error::usage("nothing was deleted")) }
 }

@@ -1,11 +1,16 @@
 //! `summoner verify`
 
+use serde_json::json;
+
 use super::context::Context;
 use super::show;
 use crate::backup::check;
 use crate::error::{Error, Kind, Result};
 use crate::plan::snapshot::{Snapshot, SnapshotId};
 use crate::repository::Repository;
+
+/// What is said of a good one.
+const WHOLE: &str = "whole";
 
 /// Read snapshots back and say which are whole
 #[derive(Debug, clap::Args)]
@@ -15,6 +20,9 @@ pub struct Args {
     /// Also read every object of their files, not only the hashes of the packs
     #[arg(long)]
     read_data: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
@@ -28,10 +36,15 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
         context.note(&format!("reading {id}"));
         let verified = check::snapshot(&repository, snapshot, args.read_data, context.now).await?;
         faults += usize::from(verified.fault.is_some());
-        rows.push(vec![id.to_string(), verified.fault.map_or_else(|| "whole".to_owned(), |fault| format!("DAMAGED: {fault}"))]);
+        rows.push(vec![id.to_string(), verified.fault.map_or_else(|| WHOLE.to_owned(), |fault| format!("DAMAGED: {fault}"))]);
     }
     rows.extend(damaged.iter().map(|fault| vec![fault.to_string(), "DAMAGED".into()]));
-    show::text(&show::table(&["SNAPSHOT", "RESULT"], &rows))?;
+    if args.json {
+        let all: Vec<_> = rows.iter().map(|row| json!({"id": row[0], "whole": row[1] == WHOLE, "message": row[1]})).collect();
+        show::json(&json!({"version": show::JSON_VERSION, "snapshots": all}))?;
+    } else {
+        show::text(&show::table(&["SNAPSHOT", "RESULT"], &rows))?;
+    }
     if faults > 0 {
         return Err(Error::new(Kind::External, format!("{faults} of {} snapshots are damaged", rows.len()))
             .next("summoner backup   takes a new one; the damaged ones are kept for you to look at"));

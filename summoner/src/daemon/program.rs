@@ -32,7 +32,7 @@ pub struct Program {
 impl Runner for Program {
     async fn run(&self, setup: Arc<Setup>, job: &JobSpec, cancel: Cancel) -> Result<String> {
         let mut command = Command::new(&self.path);
-        command.arg("--config").arg(&setup.config.path).args(["--wait", job.job.as_str()]);
+        command.arg("--config").arg(&setup.config.path).args(["--wait", "--yes", job.job.as_str()]);
         if matches!(job.job, Job::Dump | Job::Backup) {
             command.arg("--scheduled");
         }
@@ -131,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_is_a_command_of_the_program() {
-        assert_eq!(run("echo story >&2; shift; shift; echo \"$@\" >&2", false).await.unwrap(), "--wait dump --scheduled ghost-a.org");
+        assert_eq!(run("echo story >&2; shift 2; echo \"$@\" >&2", false).await.unwrap(), "--wait --yes dump --scheduled ghost-a.org");
         let error = run("echo 'error: no engine' >&2; echo '  cause: gone' >&2; exit 1", false).await.unwrap_err();
         assert_eq!((error.kind, error.message.as_str()), (Kind::External, "no engine: gone"));
         let error = run("exit 3", false).await.unwrap_err();
