@@ -29,6 +29,8 @@ pub struct Host {
     pub unit: PathBuf,
     /// The line for cron.
     pub cron: PathBuf,
+    /// What obeys it, wherever it lies: a folder for lines is no proof of it.
+    pub cron_programs: Vec<PathBuf>,
     /// `systemctl`, or what stands in for it.
     pub systemctl: PathBuf,
     /// The home of whoever installs: what `~` in config.yml stands for.
@@ -41,6 +43,7 @@ impl Default for Host {
             systemd_runs: "/run/systemd/system".into(),
             unit: "/etc/systemd/system/summoner.service".into(),
             cron: "/etc/cron.d/summoner".into(),
+            cron_programs: ["/usr/sbin/cron", "/usr/sbin/crond", "/usr/bin/crond"].map(PathBuf::from).into(),
             systemctl: "systemctl".into(),
             home: std::env::var_os("HOME").filter(|home| !home.is_empty()).map_or_else(|| "/root".into(), PathBuf::from),
         }
@@ -80,6 +83,12 @@ pub fn ensure_on(host: &Host, config: &Config, exe: &Path) -> Result<Option<Stri
         ));
     }
     let note = put(&host.cron, &cron(host, config, exe), &config.path)?;
+    if note.as_ref().is_none_or(String::is_empty) && !host.cron_programs.iter().any(|program| program.exists()) {
+        return Ok(Some(format!(
+            "nothing here runs scheduled jobs: {} is written, but no cron is installed; apt-get install cron, or keep `summoner daemon` running",
+            host.cron.display()
+        )));
+    }
     Ok(note.map(|note| if note.is_empty() { format!("scheduled jobs run by cron ({})", host.cron.display()) } else { note }))
 }
 

@@ -19,6 +19,7 @@ fn host(folder: &Path) -> Host {
         systemd_runs: folder.join("system"),
         unit: folder.join("summoner.service"),
         cron: folder.join("cron.d/summoner"),
+        cron_programs: vec![folder.join("cron.d")],
         systemctl,
         home: "/root".into(),
     }
@@ -100,4 +101,15 @@ fn systemd_understands_the_unit() {
     let Ok(said) = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output() else { return };
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(!said.lines().any(|line| line.contains("summoner.service")), "{said}");
+}
+
+#[test]
+fn a_line_that_nobody_reads_is_told_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host { cron_programs: vec![folder.path().join("nowhere")], ..host(folder.path()) };
+    let config = config(true);
+    for _ in 0..2 {
+        let note = ensure_on(&host, &config, Path::new("/usr/local/bin/summoner")).unwrap().unwrap();
+        assert!(note.contains("no cron is installed"), "{note}");
+    }
 }
