@@ -14,6 +14,7 @@ use crate::docker::engine::Docker;
 use crate::error::{Error, Result};
 use crate::event::Listener;
 use crate::fault::{Fault, Source, warning_text};
+use crate::journal;
 use crate::layout;
 use crate::lock::Lock;
 use crate::minion::catalogue::Catalogue;
@@ -120,6 +121,20 @@ impl Context {
         let listener = self.listener();
         recover::recover(&self.world(loaded, engine, &*listener)).await?;
         Ok(lock)
+    }
+
+    /// Ends what an interrupted command began; whether there was anything.
+    ///
+    /// # Errors
+    /// Another command is at work, or something cannot be put back; it stays in the journal.
+    pub async fn make_whole(&self) -> Result<bool> {
+        // Without a configuration nothing was begun.
+        let Ok(loaded) = self.load() else { return Ok(false) };
+        if journal::open(&loaded.config.layout)?.is_empty() {
+            return Ok(false);
+        }
+        let engine = self.engine().await?;
+        self.lock(&loaded, &engine, "recovery after an interruption").await.map(|_| true)
     }
 
     /// What applying and planning need.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::{Context, Loaded};
 use crate::apply::service;
@@ -9,7 +10,12 @@ use crate::daemon::program::Program;
 use crate::daemon::runner::Setup;
 use crate::daemon::watch::{Load, Watch};
 use crate::daemon::{self, clock};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+
+/// How often the daemon looks for what a killed command left.
+const MEND: Duration = Duration::from_secs(20);
+/// How often it tries at least to start what does not start.
+const MEND_AT_LEAST: Duration = Duration::from_secs(900);
 
 /// Stay, and run the scheduled jobs at their times
 #[derive(Debug, clap::Args)]
@@ -30,8 +36,30 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let setup = setup(context)?;
     let watch = Watch::new(&setup.config.path, reload(context));
     let runner = Arc::new(program()?);
-    daemon::run(runner, Arc::new(setup), watch, context.listener(), clock::now, daemon::asked_to_end()).await?;
+    let jobs = daemon::run(runner, Arc::new(setup), watch, context.listener(), clock::now, daemon::asked_to_end());
+    tokio::select! {
+        ended = jobs => ended?,
+        () = mend(context) => {}
+    }
     Ok(0)
+}
+
+/// What a command that was killed left standing still is started: after a reboot, and when nobody types another command.
+async fn mend(context: &Context) {
+    let mut wait = MEND;
+    loop {
+        wait = match context.make_whole().await {
+            // What does not start is tried less and less often.
+            Ok(true) => (wait * 2).min(MEND_AT_LEAST),
+            Err(error) if error.kind != Kind::Locked => {
+                context.note(&error.to_string());
+                (wait * 2).min(MEND_AT_LEAST)
+            }
+            // Nothing is left, or whoever works here and now ends it.
+            Ok(false) | Err(_) => MEND,
+        };
+        tokio::time::sleep(wait).await;
+    }
 }
 
 /// What the daemon and `run-due` work from.

@@ -40,7 +40,6 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::error::Result;
-use crate::journal;
 
 /// Turn a bare server and one config.yml into a team's toolbox
 #[derive(Debug, Parser)]
@@ -183,14 +182,7 @@ impl Rest {
     /// # Errors
     /// Something does not start again; the next command tries again.
     pub async fn make_whole(self) -> Result<()> {
-        let context = context::Context::new(self.globals)?;
-        // Without a configuration nothing was begun.
-        let Ok(loaded) = context.load() else { return Ok(()) };
-        if journal::open(&loaded.config.layout)?.is_empty() {
-            return Ok(());
-        }
-        let engine = context.engine().await?;
-        context.lock(&loaded, &engine, "recovery after an interruption").await.map(drop)
+        context::Context::new(self.globals)?.make_whole().await.map(drop)
     }
 }
 

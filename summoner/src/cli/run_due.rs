@@ -18,6 +18,11 @@ const MAX_STAT_BYTES: u64 = 1 << 20;
 pub struct Args {}
 
 pub(super) async fn run(context: &Context, _: &Args) -> Result<u8> {
+    if let Err(error) = context.make_whole().await
+        && error.kind != Kind::Locked
+    {
+        context.note(&error.to_string());
+    }
     let setup = Arc::new(setup(context)?);
     let runner = Arc::new(program()?);
     let counts = daemon::run_due(runner, setup, context.listener(), clock::now, booted_at(), daemon::asked_to_end()).await?;
