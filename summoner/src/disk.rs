@@ -173,6 +173,19 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes a folder that holds nothing; true when it is gone. Absent is fine, so is one that holds something.
+///
+/// # Errors
+/// When it cannot be removed for another reason.
+pub fn remove_if_empty(path: &Path) -> Result<bool> {
+    match fs::remove_dir(path) {
+        Ok(()) => Ok(true),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(source) if source.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+        Err(source) => Err(Error::io("remove", path, &source)),
+    }
+}
+
 /// Gives a file or folder another name on the same file system; on disk when this returns.
 ///
 /// # Errors

@@ -117,6 +117,13 @@ impl Error {
         self
     }
 
+    /// Adds what failed beside it, as a further line of its cause.
+    #[must_use]
+    pub fn also(self, other: &Self) -> Self {
+        let cause = self.cause.as_ref().map_or_else(String::new, |cause| format!("{}\n", cause.trim_end()));
+        self.cause(format!("{cause}and {}", other.message))
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn next(mut self, next: impl Into<String>) -> Self {

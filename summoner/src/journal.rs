@@ -66,13 +66,26 @@ pub struct Entry {
     /// The moves are proven and stay.
     #[serde(default)]
     pub settled: bool,
+    /// Of a restore: the snapshot that the moves bring; none when they bring an earlier state back.
+    #[serde(default)]
+    pub snapshot: Option<String>,
 }
 
 impl Entry {
     /// An operation of which nothing is done yet.
     #[must_use]
     pub fn new(instance: InstanceId, doing: Doing, now: DateTime<Utc>) -> Self {
-        Self { version: VERSION, instance, doing, begun_at: now, stopped: Vec::new(), quiesced: false, moves: Vec::new(), settled: false }
+        Self {
+            version: VERSION,
+            instance,
+            doing,
+            begun_at: now,
+            stopped: Vec::new(),
+            quiesced: false,
+            moves: Vec::new(),
+            settled: false,
+            snapshot: None,
+        }
     }
 }
 
@@ -87,8 +100,9 @@ impl Journal {
     /// Writes a new entry.
     ///
     /// # Errors
-    /// The disk refuses: then nothing may be stopped.
+    /// An earlier one of the instance is still open, or the disk refuses: then nothing may be stopped.
     pub fn begin(layout: &Layout, entry: Entry) -> Result<Self> {
+        refuse_open(layout, &entry.instance)?;
         disk::ensure_own_folder(&layout.own(), 0o700, None)?;
         disk::ensure_own_folder(&layout.journal(), 0o700, None)?;
         let journal = Self { path: layout.journal_of(&entry.instance), entry };
@@ -126,6 +140,18 @@ impl Journal {
             serde_json::to_vec_pretty(&self.entry).map_err(|error| Error::internal("the journal does not serialise").cause(error))?;
         disk::write_atomic(&self.path, &text, 0o600)
     }
+}
+
+/// What an open entry says was stopped would be forgotten by a second one.
+///
+/// # Errors
+/// The instance has an open entry.
+pub fn refuse_open(layout: &Layout, id: &InstanceId) -> Result<()> {
+    if layout.journal_of(id).symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(Error::external(format!("an earlier command on {id} was interrupted and could not be ended yet"))
+        .next(format!("summoner start {id}   tries again and says what is in the way")))
 }
 
 /// All entries, sorted by instance; none in the ordinary case.
@@ -171,6 +197,8 @@ mod tests {
         journal.change(|entry| entry.stopped.push("ghost-a.fr".into())).unwrap();
         let found = open(&layout).unwrap();
         assert_eq!(found[0].entry(), journal.entry());
+        let second = Journal::begin(&layout, Entry::new("ghost-a.fr".parse().unwrap(), Doing::Restore, now)).unwrap_err();
+        assert!(second.message.contains("could not be ended yet"), "{second}");
         journal.end().unwrap();
         assert!(open(&layout).unwrap().is_empty());
     }

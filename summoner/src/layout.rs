@@ -20,6 +20,9 @@ pub const OWN: &str = "summoner";
 /// The folder below `vsroot` that holds the default repository.
 pub const BACKUPS: &str = "backups";
 
+/// Begins the name of the folders beside live data.
+const RESTORE: &str = ".restore";
+
 impl Layout {
     /// The application files of an instance.
     #[must_use]
@@ -91,13 +94,31 @@ impl Layout {
     /// keeps it out of every instance's name.
     #[must_use]
     pub fn beside_files(&self, id: &InstanceId) -> PathBuf {
-        self.files.join(format!(".restore-{id}"))
+        self.files.join(format!("{RESTORE}-{id}"))
     }
 
     /// The same on the file system of the databases.
     #[must_use]
     pub fn beside_databases(&self, id: &InstanceId) -> PathBuf {
-        self.databases.join(format!(".restore-{id}"))
+        self.databases.join(format!("{RESTORE}-{id}"))
+    }
+
+    /// The same for a named volume, whose data the engine keeps at this path.
+    #[must_use]
+    pub fn beside_volume(data: &Path) -> PathBuf {
+        data.parent().unwrap_or(data).join(RESTORE)
+    }
+
+    /// Where in such a folder things wait to take a place.
+    #[must_use]
+    pub fn waiting(beside: &Path) -> PathBuf {
+        beside.join("new")
+    }
+
+    /// The folder beside live data that a path of a move lies in.
+    #[must_use]
+    pub fn beside_of(path: &Path) -> Option<&Path> {
+        path.ancestors().find(|folder| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(RESTORE)))
     }
 
     /// The secrets of all instances, a folder each (0700).

@@ -51,6 +51,12 @@ pub async fn met<E: Engine>(engine: &E, container: &ContainerWanted, condition: 
     }
 }
 
+/// Whether it runs, and is on its way to be healthy.
+pub(super) async fn comes_up<E: Engine>(engine: &E, container: &ContainerWanted) -> Result<bool> {
+    let detail = engine.inspect(&container.name).await?;
+    Ok(detail.is_some_and(|detail| detail.running == Running::Running && detail.health == Health::Starting))
+}
+
 /// Waits until a container is healthy, or runs steadily when it has no check.
 pub async fn settled<E: Engine>(engine: &E, container: &ContainerWanted) -> Result<()> {
     if container.body.restart.as_deref().is_none_or(|restart| restart == "no") {

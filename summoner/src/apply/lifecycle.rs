@@ -17,7 +17,8 @@ pub async fn start<E: Engine>(world: &World<'_, E>, situation: &Situation, insta
     settle(world, instance, &names).await
 }
 
-/// Starts some of an instance's containers in order, each when what it depends on is ready.
+/// Starts some of an instance's containers in order, each when what it depends on is ready. Of what is not to be started,
+/// only what is coming up is waited for: somebody may want it to stand still.
 ///
 /// # Errors
 /// As [`start`].
@@ -31,8 +32,12 @@ pub async fn start_these<E: Engine>(
         let known = situation.chosen(instance, container).ok_or_else(|| absent(instance))?;
         tell(world, instance, format!("start {}", known.name));
         for (service, dependency) in &container.body.depends_on {
-            if let Some(other) = instance.containers.iter().find(|other| other.service == *service) {
+            let Some(other) = instance.containers.iter().find(|other| other.service == *service) else { continue };
+            if names.contains(&other.name) {
                 health::met(world.engine, other, dependency.condition).await?;
+            } else if health::comes_up(world.engine, other).await? {
+                let met = health::met(world.engine, other, dependency.condition).await;
+                tracing::debug!(?met, "{} may do without", container.name);
             }
         }
         crash::point();

@@ -22,6 +22,9 @@ pub fn make(moves: &[Move]) -> Result<()> {
         }
         if there(&each.new)? {
             crash::point();
+            if let Some(folder) = each.live.parent() {
+                disk::ensure_folder(folder, 0o755, None)?;
+            }
             disk::move_to(&each.new, &each.live)?;
         }
     }
@@ -39,8 +42,8 @@ pub fn put_back(moves: &[Move]) -> Result<()> {
             return Err(Error::external(format!("neither {} nor {} is there", each.live.display(), each.old.display()))
                 .next("summoner restore INSTANCE --snapshot ID   brings the data back from a snapshot"));
         }
-        // The new one took the place: only then is the old one away, or was there none.
-        if live && (old || !each.had_live) {
+        // The new one took the place: only then is the old one away, or was there none and the new one is gone.
+        if live && (old || (!each.had_live && !there(&each.new)?)) {
             crash::point();
             make_way(&each.new)?;
             disk::move_to(&each.live, &each.new)?;

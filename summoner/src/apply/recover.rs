@@ -8,11 +8,16 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::journal::{self, Doing, Journal};
 use crate::observe::{Situation, observe};
+use crate::plan::deploy::Scope;
+use crate::plan::state::Running;
+use crate::plan::wanted::{InstanceWanted, LABEL_INSTANCE, LABEL_OWNER};
+use crate::restore::{self, kept};
 
-/// Replays the journal; nothing is done when it is empty.
+/// Replays the journal; nothing is done when it is empty. What does not start is told and stays in the journal: it keeps
+/// no other instance back.
 ///
 /// # Errors
-/// Something cannot be put back or does not start: its entry stays, and the next command tries again.
+/// Data cannot be put back: until then nothing may go on.
 pub async fn recover<E: Engine>(world: &World<'_, E>) -> Result<()> {
     let journals = journal::open(world.layout())?;
     if journals.is_empty() {
@@ -20,32 +25,69 @@ pub async fn recover<E: Engine>(world: &World<'_, E>) -> Result<()> {
     }
     let situation = observe(world.engine, world.config, world.catalogue, world.now).await?;
     let mut failed = None;
-    for journal in journals {
+    for mut journal in journals {
         let id = journal.entry().instance.clone();
-        if let Err(error) = one(world, &situation, journal).await {
-            world.tell(&Event::Failed { instance: id.to_string(), message: error.message.clone() });
+        note(world, &journal);
+        if let Err(error) = data(world, &situation, &mut journal).await {
             failed = Some(error);
+            continue;
+        }
+        if let Err(error) = again(world, &situation, journal).await {
+            world.tell(&Event::Failed { instance: id.to_string(), message: error.message });
         }
     }
     failed.map_or(Ok(()), Err)
 }
 
-async fn one<E: Engine>(world: &World<'_, E>, situation: &Situation, journal: Journal) -> Result<()> {
+fn note<E: Engine>(world: &World<'_, E>, journal: &Journal) {
     let entry = journal.entry();
     let word = match entry.doing {
         Doing::Backup => "backup",
         Doing::Restore => "restore",
     };
     let since = entry.begun_at.format("%Y-%m-%d %H:%M:%S UTC");
-    world.tell(&Event::Note { message: format!("{}: the {word} of {since} was interrupted; making it stand as before", entry.instance) });
-    let wanted = situation.wanted.instances.iter().find(|wanted| wanted.id == entry.instance);
-    if !entry.settled && !entry.moves.is_empty() {
-        stop_all(world, situation, &entry.instance.to_string()).await?;
-        moves::put_back(&entry.moves)?;
+    let how = if entry.settled { "it had succeeded and stays" } else { "making it stand as before" };
+    world.tell(&Event::Note { message: format!("{}: the {word} of {since} was interrupted; {how}", entry.instance) });
+}
+
+/// The old data, or the new that was proven: nothing between.
+async fn data<E: Engine>(world: &World<'_, E>, situation: &Situation, journal: &mut Journal) -> Result<()> {
+    let entry = journal.entry();
+    if entry.settled {
+        return kept::record(world.layout(), entry);
     }
-    let Some(wanted) = wanted else {
+    if entry.doing == Doing::Restore {
+        if !entry.moves.is_empty() {
+            stop_all(world, situation, &entry.instance.to_string()).await?;
+        }
+        put_back(world, journal).await?;
+    }
+    Ok(())
+}
+
+/// The old data is in place and nothing is left of the new; the journal knows.
+///
+/// # Errors
+/// The disk refuses.
+pub(crate) async fn put_back<E: Engine>(world: &World<'_, E>, journal: &mut Journal) -> Result<()> {
+    let entry = journal.entry();
+    moves::put_back(&entry.moves)?;
+    restore::discard(world, &entry.instance, &entry.moves).await?;
+    if !entry.moves.is_empty() {
+        journal.change(|entry| entry.moves.clear())?;
+    }
+    Ok(())
+}
+
+async fn again<E: Engine>(world: &World<'_, E>, situation: &Situation, journal: Journal) -> Result<()> {
+    let entry = journal.entry();
+    let Some(wanted) = situation.wanted.instances.iter().find(|wanted| wanted.id == entry.instance) else {
         return by_name(world, journal).await;
     };
+    if entry.doing == Doing::Restore && !entry.settled {
+        as_before(world, wanted, &entry.stopped).await?;
+        return journal.end();
+    }
     let there: Vec<String> = wanted
         .containers
         .iter()
@@ -59,6 +101,36 @@ async fn one<E: Engine>(world: &World<'_, E>, situation: &Situation, journal: Jo
         }
     }
     journal.end()
+}
+
+/// Containers as config.yml says, for a restore may have made them anew with other secrets; of them run those that ran.
+///
+/// # Errors
+/// One that ran does not run.
+pub(crate) async fn as_before<E: Engine>(world: &World<'_, E>, wanted: &InstanceWanted, ran: &[String]) -> Result<()> {
+    if ran.is_empty() {
+        return Ok(());
+    }
+    let scope = Scope { only: Some([wanted.id.clone()].into()), ..Scope::default() };
+    let up = super::run(world, &scope).await.and_then(|mut outcome| outcome.failed.pop().map_or(Ok(()), |(_, error)| Err(error)));
+    let situation = observe(world.engine, world.config, world.catalogue, world.now).await?;
+    let mut runs = true;
+    for container in &wanted.containers {
+        let known = situation.chosen(wanted, container);
+        if ran.contains(&container.name) {
+            runs &= known.is_some_and(|known| known.running == Running::Running);
+        } else if let Some(known) = known {
+            world.engine.stop(&known.id, None).await?;
+        }
+    }
+    match up {
+        // Whether it answers is the matter of `status`: what ran runs.
+        Err(error) if runs => {
+            world.tell(&Event::Failed { instance: wanted.id.to_string(), message: error.message });
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 /// It is no longer in config.yml: its containers may be there all the same.
@@ -79,10 +151,10 @@ async fn by_name<E: Engine>(world: &World<'_, E>, journal: Journal) -> Result<()
 /// Moves are made while nothing of the instance runs.
 async fn stop_all<E: Engine>(world: &World<'_, E>, situation: &Situation, id: &str) -> Result<()> {
     let owner = &situation.wanted.owner;
-    let ours = situation.observed.containers.iter().filter(|known| {
-        known.labels.get(crate::plan::wanted::LABEL_OWNER) == Some(owner)
-            && known.labels.get(crate::plan::wanted::LABEL_INSTANCE).map(String::as_str) == Some(id)
-    });
+    let ours =
+        situation.observed.containers.iter().filter(|known| {
+            known.labels.get(LABEL_OWNER) == Some(owner) && known.labels.get(LABEL_INSTANCE).map(String::as_str) == Some(id)
+        });
     for known in ours {
         world.engine.stop(&known.id, None).await?;
     }

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join, try_join_all};
+use futures_util::future::{Either, select, try_join_all};
 use tokio::sync::oneshot;
 
 use super::manifest::{Taken, manifest};
@@ -21,6 +21,9 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::plan::snapshot::{Consistency, Content, Kind, Manifest, SnapshotId};
 use crate::plan::state::Running;
 use crate::repository::{Draft, PackWriter, Packed, Sinks, Stored, TREE};
+
+/// After the copy failed, for a dump that was the reason.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 pub(super) async fn fill<E: Engine>(taking: &Taking<'_, E>, subject: &Subject, draft: &Draft, id: SnapshotId) -> Result<Manifest> {
     let mut taken = Taken { predicted_ms: predicted(taking)?, ..Taken::default() };
@@ -152,13 +155,27 @@ async fn stand_still<E: Engine>(
                 .unwrap_or_else(|_| Err(too_long.unwrap_or_else(|| Error::external("the time for standing still is over")))),
             None => within.await,
         };
-        let downtime = pause.end().await?;
-        copied.map(|capture| Still { capture, downtime })
+        match (copied, pause.end().await) {
+            (Ok(capture), Ok(downtime)) => Ok(Still { capture, downtime }),
+            (Err(error), Err(second)) => Err(error.also(&second)),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
     };
-    let (parts, still) = join(dumps, copied).await;
-    // A dump that failed is the reason; that its view never opened is the consequence.
-    let parts = parts?.into_iter().flatten().collect();
-    Ok((parts, still?, killed))
+    tokio::pin!(dumps, copied);
+    let (parts, still) = match select(dumps, copied).await {
+        // A dump that failed is the reason; that its view never opened is the consequence.
+        Either::Left((parts, copied)) => {
+            let still = copied.await;
+            (parts?, still?)
+        }
+        Either::Right((Ok(still), dumps)) => (dumps.await?, still),
+        // Nobody needs the dumps any more; one that was the reason is about to say so.
+        Either::Right((Err(error), dumps)) => {
+            let last = tokio::time::timeout(LAST_WORDS, dumps).await;
+            return Err(last.ok().and_then(Result::err).unwrap_or(error));
+        }
+    };
+    Ok((parts.into_iter().flatten().collect(), still, killed))
 }
 
 /// Packs what was set aside and writes the tree.

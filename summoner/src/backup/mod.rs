@@ -24,6 +24,7 @@ use crate::database;
 use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::journal;
 use crate::name::InstanceId;
 use crate::observe::{Situation, observe};
 use crate::plan::snapshot::{Kind, Manifest, Purpose, Snapshot, SnapshotId};
@@ -37,6 +38,8 @@ pub use subject::Subject;
 const DUMP_DEADLINE: Duration = Duration::from_secs(6 * 3600);
 /// A dump that a migration made worthless is repeated this often.
 const REPEATS: i64 = 1;
+/// So many snapshots of one second each get a second of their own.
+const SAME_SECOND: i64 = 10;
 /// A dump smaller than this part of the last one is suspect.
 const SHRUNK: u64 = 2;
 /// Below this a dump may shrink as it likes: a hundred rows more or less are half of it.
@@ -108,6 +111,7 @@ pub async fn dump<E: Engine>(taking: &Taking<'_, E>) -> Result<Option<Snapshot>>
 /// # Errors
 /// Any doubt about any of them; the application runs again, no older snapshot is touched.
 pub async fn backup<E: Engine>(taking: &Taking<'_, E>) -> Result<Snapshot> {
+    journal::refuse_open(taking.world.layout(), &taking.instance.id)?;
     let subject = Subject::of(taking).await?;
     taking.begin("back up");
     let snapshot = attempts(taking, async |draft, id| cold::fill(taking, &subject, draft, id).await).await?;
@@ -135,8 +139,7 @@ async fn once<E: Engine>(
     fill: &impl AsyncFn(&Draft, SnapshotId) -> Result<Manifest>,
 ) -> Result<Snapshot> {
     let since = Instant::now();
-    // Two of the same second would have one name.
-    let id = SnapshotId::new(taking.instance.id.clone(), taking.world.now + TimeDelta::seconds(attempt));
+    let id = free_id(taking, attempt)?;
     let last = last_dump_bytes(taking)?;
     let draft = taking.repository.begin(id.clone(), compression(taking.settings.compression))?;
     let filled = async {
@@ -146,14 +149,28 @@ async fn once<E: Engine>(
     let mut manifest = match filled.await {
         Ok(manifest) => manifest,
         Err(error) => {
-            draft.abandon(&error.message)?;
-            return Err(error);
+            // On a full disk that may fail too; what is left goes with the next draft.
+            return match draft.abandon(&error.message) {
+                Ok(()) => Err(error),
+                Err(second) => Err(error.also(&second)),
+            };
         }
     };
     manifest.duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     let snapshot = draft.commit(manifest)?;
     taking.say("reading it back");
     proven(taking, snapshot).await
+}
+
+/// Two of the same second would have one name: the second one takes the next that is free.
+fn free_id<E: Engine>(taking: &Taking<'_, E>, attempt: i64) -> Result<SnapshotId> {
+    let id = |later| SnapshotId::new(taking.instance.id.clone(), taking.world.now + TimeDelta::seconds(attempt + later));
+    for later in 0..SAME_SECOND {
+        if taking.repository.snapshot(&id(later))?.is_none() {
+            return Ok(id(later));
+        }
+    }
+    Ok(id(SAME_SECOND))
 }
 
 /// A snapshot is good once it was read back.

@@ -22,6 +22,8 @@ const ATTEMPTS: u32 = 3;
 pub(super) struct Pause<'a, E> {
     taking: &'a Taking<'a, E>,
     journal: Journal,
+    /// What is to be stopped: its name, and the engine's id of it.
+    standing: Vec<(String, String)>,
     since: Instant,
     /// What did not end by itself: its files are as after a power cut.
     pub(super) killed: Vec<String>,
@@ -41,26 +43,23 @@ impl<'a, E: Engine> Pause<'a, E> {
     /// Asks the application to stand still, or stops it.
     pub(super) async fn begin(taking: &'a Taking<'a, E>) -> Result<Self> {
         let instance = taking.instance;
-        let running = |container: &&ContainerWanted| {
-            taking
-                .situation
-                .chosen(instance, container)
-                .is_some_and(|known| matches!(known.running, Running::Running | Running::Restarting))
-        };
-        let names: Vec<String> = writers(instance).filter(running).map(|container| container.name.clone()).collect();
+        let mut standing = running(taking).await?;
+        let names: Vec<String> = standing.iter().map(|(name, _)| name.clone()).collect();
         let mut entry = Entry::new(instance.id.clone(), Doing::Backup, taking.world.now);
         entry.quiesced = !instance.keeping.quiesce.is_empty() && !names.is_empty();
-        if !entry.quiesced {
+        if entry.quiesced {
+            standing.clear();
+        } else {
             entry.stopped = names;
         }
         let journal = Journal::begin(taking.world.layout(), entry)?;
-        let mut pause = Self { taking, journal, since: Instant::now(), killed: Vec::new() };
+        let mut pause = Self { taking, journal, standing, since: Instant::now(), killed: Vec::new() };
         match pause.still().await {
             Ok(()) => Ok(pause),
-            Err(error) => {
-                pause.end().await?;
-                Err(error)
-            }
+            Err(error) => match pause.end().await {
+                Ok(_) => Err(error),
+                Err(second) => Err(error.also(&second)),
+            },
         }
     }
 
@@ -73,11 +72,11 @@ impl<'a, E: Engine> Pause<'a, E> {
             }
             return Ok(());
         }
-        for name in self.journal.entry().stopped.iter().rev() {
+        for (name, id) in self.standing.iter().rev() {
             self.taking.say(format!("stopping {name}"));
             crate::apply::crash::point();
-            engine.stop(name, None).await?;
-            let detail = engine.inspect(name).await?.ok_or_else(|| Error::external(format!("{name} was removed while it was stopped")))?;
+            engine.stop(id, None).await?;
+            let detail = engine.inspect(id).await?.ok_or_else(|| Error::external(format!("{name} was removed while it was stopped")))?;
             if detail.exit_code == Some(KILLED) {
                 self.killed.push(name.clone());
             }
@@ -93,10 +92,9 @@ impl<'a, E: Engine> Pause<'a, E> {
     /// Starts what was stopped; gives how long it stood still. An error here leaves the journal, so the next command
     /// tries again.
     pub(super) async fn end(self) -> Result<Duration> {
-        let Self { taking, journal, since, .. } = self;
-        let (instance, world) = (taking.instance, taking.world);
-        let meddled = meddled(taking, &journal).await;
-        lifecycle::start_these(world, taking.situation, instance, &journal.entry().stopped).await?;
+        let Self { taking, journal, standing, since, .. } = self;
+        let meddled = meddled(taking, &standing).await;
+        start(taking, &journal.entry().stopped).await?;
         if journal.entry().quiesced {
             go_on(taking).await?;
         }
@@ -107,14 +105,44 @@ impl<'a, E: Engine> Pause<'a, E> {
     }
 }
 
+/// What runs now: since the backup began somebody may have stopped it, and then it stays stopped.
+async fn running<E: Engine>(taking: &Taking<'_, E>) -> Result<Vec<(String, String)>> {
+    let mut running = Vec::new();
+    for container in writers(taking.instance) {
+        let Some(known) = taking.situation.chosen(taking.instance, container) else { continue };
+        let detail = taking.world.engine.inspect(&known.id).await?;
+        let detail = detail.ok_or_else(|| {
+            Error::external(format!("{} was replaced while it was being backed up", container.name))
+                .next(format!("summoner backup {}", taking.instance.id))
+        })?;
+        if matches!(detail.running, Running::Running | Running::Restarting) {
+            running.push((container.name.clone(), known.id.clone()));
+        }
+    }
+    Ok(running)
+}
+
 /// Somebody who started it in between changed what was copied.
-async fn meddled<E: Engine>(taking: &Taking<'_, E>, journal: &Journal) -> Result<()> {
-    for name in &journal.entry().stopped {
-        let detail = taking.world.engine.inspect(name).await?;
+async fn meddled<E: Engine>(taking: &Taking<'_, E>, standing: &[(String, String)]) -> Result<()> {
+    for (name, id) in standing {
+        let detail = taking.world.engine.inspect(id).await?;
         if detail.is_some_and(|detail| detail.running == Running::Running) {
             return Err(Error::external(format!("{name} was started by somebody else while its files were copied"))
                 .next(format!("summoner backup {}", taking.instance.id)));
         }
+    }
+    Ok(())
+}
+
+/// An engine that hesitates is asked again: nobody else would, until the next command.
+async fn start<E: Engine>(taking: &Taking<'_, E>, names: &[String]) -> Result<()> {
+    let mut attempt = 1;
+    while let Err(error) = lifecycle::start_these(taking.world, taking.situation, taking.instance, names).await {
+        if attempt == ATTEMPTS {
+            return Err(error.next(format!("summoner start {}", taking.instance.id)));
+        }
+        attempt += 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! What restores replaced, kept until a person confirms: one record an instance.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::apply::crash;
 use crate::disk;
 use crate::error::{Error, Kind, Result};
-use crate::journal::Move;
+use crate::journal::{Entry, Move};
 use crate::layout::Layout;
 use crate::name::InstanceId;
 
@@ -27,13 +28,21 @@ pub struct Record {
     pub snapshot: Option<String>,
     /// What was replaced by what.
     pub moves: Vec<Move>,
+    /// What was replaced is being deleted: there is no way back.
+    #[serde(default)]
+    pub confirmed: bool,
 }
 
 impl Record {
-    /// The way back.
+    /// The way back, from what is live now.
     #[must_use]
     pub fn reversed(&self) -> Vec<Move> {
-        let back = |each: &Move| Move { live: each.live.clone(), new: each.old.clone(), old: each.new.clone(), had_live: true };
+        let back = |each: &Move| Move {
+            live: each.live.clone(),
+            new: each.old.clone(),
+            old: each.new.clone(),
+            had_live: each.live.symlink_metadata().is_ok(),
+        };
         self.moves.iter().map(back).collect()
     }
 
@@ -54,6 +63,20 @@ fn path(layout: &Layout, id: &InstanceId) -> PathBuf {
 pub fn load(layout: &Layout, id: &InstanceId) -> Result<Record> {
     find(layout, id)?
         .ok_or_else(|| Error::usage(format!("no restore of {id} waits to be confirmed or undone")).next(format!("summoner snapshots {id}")))
+}
+
+/// As [`load`], for the way back.
+///
+/// # Errors
+/// As [`load`], or it was confirmed.
+pub(super) fn to_undo(layout: &Layout, id: &InstanceId) -> Result<Record> {
+    let record = load(layout, id)?;
+    if record.confirmed {
+        return Err(Error::usage(format!("the restore of {id} was confirmed, and what it replaced is being deleted"))
+            .next(format!("summoner restore --confirm {id}   ends that"))
+            .next(format!("summoner snapshots {id}   shows what else there is")));
+    }
+    Ok(record)
 }
 
 /// As [`load`]; None when there is none.
@@ -80,46 +103,66 @@ pub fn all(layout: &Layout) -> Result<Vec<Record>> {
     ids.filter_map(|id: InstanceId| find(layout, &id).transpose()).collect()
 }
 
-pub(super) fn save(layout: &Layout, record: &Record) -> Result<()> {
+fn save(layout: &Layout, record: &Record) -> Result<()> {
+    disk::ensure_own_folder(&layout.own(), 0o700, None)?;
     disk::ensure_own_folder(&layout.restored(), 0o700, None)?;
+    crash::point();
     let text = serde_json::to_vec_pretty(record).map_err(|error| Error::internal("the record does not serialise").cause(error))?;
     disk::write_atomic(&path(layout, &record.instance), &text, 0o600)
 }
 
-pub(super) fn record(layout: &Layout, instance: &InstanceId, at: DateTime<Utc>, snapshot: Option<String>, moves: Vec<Move>) -> Result<()> {
-    save(layout, &Record { version: VERSION, instance: instance.clone(), at, snapshot, moves })
-}
-
-pub(super) fn forget(layout: &Layout, id: &InstanceId) -> Result<()> {
-    disk::remove_file(&path(layout, id))
+/// Writes down what a settled entry of the journal replaced; it may be done twice.
+///
+/// # Errors
+/// The disk refuses.
+pub(crate) fn record(layout: &Layout, entry: &Entry) -> Result<()> {
+    if entry.moves.is_empty() {
+        return Ok(());
+    }
+    let (instance, snapshot, moves) = (entry.instance.clone(), entry.snapshot.clone(), entry.moves.clone());
+    save(layout, &Record { version: VERSION, instance, at: entry.begun_at, snapshot, moves, confirmed: false })
 }
 
 /// A second restore would have to keep two old states, and undo could not tell which is meant.
 pub(super) fn refuse_unconfirmed(layout: &Layout, id: &InstanceId) -> Result<()> {
     let Some(record) = find(layout, id)? else { return Ok(()) };
+    if record.confirmed {
+        return confirm(layout, id);
+    }
     Err(Error::usage(format!("the restore of {id} of {} is not confirmed yet", record.at.format("%Y-%m-%d %H:%M UTC")))
         .next(format!("summoner restore --confirm {id}   deletes what it replaced"))
         .next(format!("summoner restore --undo {id}      brings that back")))
 }
 
-/// The restored state stays: what it replaced is deleted. Gives how many bytes' worth of paths went.
+/// The restored state stays: what it replaced is deleted.
 ///
 /// # Errors
 /// There is nothing to confirm, or the disk refuses; the command may be repeated.
 pub fn confirm(layout: &Layout, id: &InstanceId) -> Result<()> {
-    let record = load(layout, id)?;
+    let mut record = load(layout, id)?;
+    if !record.confirmed {
+        // From the first deleted file on there is no way back.
+        record.confirmed = true;
+        save(layout, &record)?;
+    }
     for kept in record.kept() {
+        crash::point();
         disk::remove_tree(kept)?;
     }
-    for folder in [layout.beside_files(id), layout.beside_databases(id)] {
+    let mut beside: Vec<PathBuf> = vec![layout.beside_files(id), layout.beside_databases(id)];
+    beside.extend(record.kept().filter_map(|kept| Layout::beside_of(kept)).map(Path::to_owned));
+    for folder in beside {
+        crash::point();
         disk::remove_tree(&folder)?;
     }
-    forget(layout, id)
+    crash::point();
+    disk::remove_file(&path(layout, id))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Doing;
 
     #[test]
     fn what_was_replaced_is_kept_until_confirmed() {
@@ -132,11 +175,35 @@ mod tests {
         std::fs::create_dir_all(layout.own()).unwrap();
         let one = Move { live: layout.instance_files(&id), new: folder.path().join("new"), old: old.clone(), had_live: true };
         assert!(confirm(&layout, &id).unwrap_err().message.contains("no restore"));
-        record(&layout, &id, now, Some("ghost-a.fr/20261121T020000Z".into()), vec![one]).unwrap();
+        let mut entry = Entry::new(id.clone(), Doing::Restore, now);
+        entry.snapshot = Some("ghost-a.fr/20261121T020000Z".into());
+        entry.moves.push(one);
+        record(&layout, &entry).unwrap();
         assert!(refuse_unconfirmed(&layout, &id).unwrap_err().message.contains("is not confirmed yet"));
         assert_eq!(all(&layout).unwrap().len(), 1);
         confirm(&layout, &id).unwrap();
         assert!(!old.exists());
         refuse_unconfirmed(&layout, &id).unwrap();
+        assert!(!layout.beside_files(&id).exists());
+    }
+
+    /// Half of what it replaced is deleted: there is no way back, and the next restore ends it.
+    #[test]
+    fn a_confirmation_that_was_killed_is_never_undone() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout { files: folder.path().into(), databases: folder.path().join("database") };
+        let id: InstanceId = "ghost-a.fr".parse().unwrap();
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        std::fs::create_dir_all(layout.beside_files(&id).join("old")).unwrap();
+        let moves = vec![Move {
+            live: layout.instance_files(&id),
+            new: layout.beside_files(&id).join("new"),
+            old: layout.beside_files(&id).join("old"),
+            had_live: true,
+        }];
+        save(&layout, &Record { version: VERSION, instance: id.clone(), at: now, snapshot: None, moves, confirmed: true }).unwrap();
+        assert!(to_undo(&layout, &id).unwrap_err().message.contains("is being deleted"));
+        refuse_unconfirmed(&layout, &id).unwrap();
+        assert!(find(&layout, &id).unwrap().is_none() && !layout.beside_files(&id).exists());
     }
 }

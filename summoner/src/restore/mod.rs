@@ -10,14 +10,20 @@ mod stage;
 mod swap;
 mod tuning;
 
+use std::path::{Path, PathBuf};
+
 use chrono::SecondsFormat;
 
-use crate::apply::World;
+use crate::apply::{self, World};
 use crate::backup::{self, Taking};
 use crate::config;
+use crate::disk;
 use crate::docker::Engine;
 use crate::error::Result;
 use crate::event::Event;
+use crate::journal::{self, Doing, Entry, Journal, Move};
+use crate::layout::Layout;
+use crate::name::InstanceId;
 use crate::observe::{Situation, observe};
 use crate::plan::Plan;
 use crate::plan::restore::{Part, Present, restore};
@@ -71,22 +77,61 @@ pub fn plan<E: Engine>(restoring: &Restoring<'_, E>) -> Result<Plan> {
 /// Whatever stood in the way; the sentence says that the old state is there.
 pub async fn run<E: Engine>(restoring: &Restoring<'_, E>) -> Result<()> {
     check::before(restoring)?;
-    kept::refuse_unconfirmed(restoring.world.layout(), &restoring.instance.id)?;
+    let (world, id) = (restoring.world, &restoring.instance.id);
+    kept::refuse_unconfirmed(world.layout(), id)?;
+    journal::refuse_open(world.layout(), id)?;
     restoring.say("checking the snapshot");
     check::whole(restoring).await?;
     if restoring.present().running {
         safety(restoring).await?;
     }
-    let staged = match stage::all(restoring).await {
-        Ok(staged) => staged,
-        Err(error) => {
-            stage::discard(restoring)?;
-            return Err(error.next("nothing that is live was touched"));
-        }
+    // From here on the next command knows what to tidy away.
+    let mut entry = Entry::new(id.clone(), Doing::Restore, world.now);
+    entry.snapshot = Some(restoring.snapshot.manifest.id.to_string());
+    let journal = Journal::begin(world.layout(), entry)?;
+    let staged = async {
+        discard(world, id, &[]).await?;
+        stage::discard_volumes(restoring).await?;
+        stage::all(restoring).await
     };
-    let done = swap::swap(restoring.world, restoring.instance, &staged, Some(&restoring.snapshot.manifest.id)).await;
-    stage::discard(restoring)?;
-    done
+    match staged.await {
+        Ok(staged) => swap::swap(world, restoring.instance, &staged, journal).await,
+        Err(error) => {
+            discard(world, id, &[]).await?;
+            stage::discard_volumes(restoring).await?;
+            journal.end()?;
+            Err(error.next("nothing that is live was touched"))
+        }
+    }
+}
+
+/// Takes away what was staged and did not take a place, and the servers that it was loaded into. What a restore replaced
+/// and keeps stays.
+///
+/// # Errors
+/// The engine or the disk refuses.
+pub(crate) async fn discard<E: Engine>(world: &World<'_, E>, id: &InstanceId, moves: &[Move]) -> Result<()> {
+    let layout = world.layout();
+    server::remove_leftovers(world, id).await?;
+    let kept: Vec<PathBuf> = kept::find(layout, id)?.iter().flat_map(kept::Record::kept).cloned().collect();
+    let mut beside = vec![layout.beside_files(id), layout.beside_databases(id)];
+    beside.extend(moves.iter().filter_map(|each| Layout::beside_of(&each.new)).map(Path::to_owned));
+    for folder in &beside {
+        let waiting = Layout::waiting(folder);
+        if !kept.iter().any(|kept| kept.starts_with(&waiting)) {
+            apply::crash::point();
+            disk::remove_tree(&waiting)?;
+        }
+    }
+    // The folders that the old data was kept in are empty now.
+    for each in moves {
+        for folder in each.old.ancestors().skip(1).take_while(|folder| Layout::beside_of(folder).is_some()) {
+            if !disk::remove_if_empty(folder)? {
+                break;
+            }
+        }
+    }
+    beside.iter().try_for_each(|folder| disk::remove_if_empty(folder).map(drop))
 }
 
 /// The present state as a snapshot. When it cannot be taken the restore goes on: what is replaced is kept anyway.
@@ -110,14 +155,11 @@ async fn safety<E: Engine>(restoring: &Restoring<'_, E>) -> Result<()> {
 /// # Errors
 /// Nothing was restored, or the old state does not come up: then the restored one is there again.
 pub async fn undo<E: Engine>(world: &World<'_, E>, instance: &InstanceWanted) -> Result<()> {
-    let record = kept::load(world.layout(), &instance.id)?;
+    let record = kept::to_undo(world.layout(), &instance.id)?;
     let reversed = stage::Staged { moves: record.reversed(), secrets: None, own_dump: false };
-    kept::forget(world.layout(), &instance.id)?;
-    let done = swap::swap(world, instance, &reversed, None).await;
-    if done.is_err() {
-        kept::save(world.layout(), &record)?;
-    }
-    done
+    // The record stays until that of the way back replaces it: whatever happens, what is kept is known.
+    let journal = Journal::begin(world.layout(), Entry::new(instance.id.clone(), Doing::Restore, world.now))?;
+    swap::swap(world, instance, &reversed, journal).await
 }
 
 /// Looks again: what a restore changed changes what is wanted.

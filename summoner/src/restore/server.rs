@@ -5,15 +5,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Restoring, tuning};
-use crate::apply::{health, image};
+use crate::apply::{World, crash, health, image};
 use crate::backup::subject;
 use crate::compose::Service;
 use crate::database::{self, Access, Secret};
 use crate::disk;
 use crate::docker::{CreateSpec, Engine};
 use crate::error::{Error, Result};
+use crate::layout::Layout;
 use crate::minion::Database;
-use crate::name::{ContainerName, Role};
+use crate::name::{ContainerName, InstanceId, Role};
 use crate::observe::Situation;
 use crate::plan::snapshot::Artefact;
 use crate::plan::wanted::{ContainerWanted, InstanceWanted, LABEL_INSTANCE, LABEL_OWNER};
@@ -52,6 +53,19 @@ pub(super) async fn load<E: Engine>(loading: &Loading<'_, E>) -> Result<()> {
     let removed = engine.remove(&container.name).await;
     filled?;
     removed
+}
+
+/// Removes such servers of an instance that a killed restore left running.
+pub(super) async fn remove_leftovers<E: Engine>(world: &World<'_, E>, id: &InstanceId) -> Result<()> {
+    let owner = world.layout().files.display().to_string();
+    for known in world.engine.containers().await? {
+        let live = known.name.strip_suffix(STAGED).and_then(|live| live.parse::<ContainerName>().ok());
+        if live.is_some_and(|live| live.instance == *id) && known.labels.get(LABEL_OWNER) == Some(&owner) {
+            crash::point();
+            world.engine.remove(&known.id).await?;
+        }
+    }
+    Ok(())
 }
 
 impl<E: Engine> Loading<'_, E> {
@@ -97,7 +111,7 @@ impl<E: Engine> Loading<'_, E> {
         }
         let layout = self.restoring.world.layout();
         let id = &self.wanted.id;
-        let staged = layout.beside_files(id).join("new/secrets");
+        let staged = Layout::waiting(&layout.beside_files(id)).join("secrets");
         for (source, _) in &mut container.files {
             if let Ok(rest) = Path::new(source.as_str()).strip_prefix(layout.secrets(id)) {
                 *source = staged.join(rest).display().to_string();
@@ -124,7 +138,9 @@ impl<E: Engine> Loading<'_, E> {
             labels: &container.labels,
             files: &container.files,
         };
+        crash::point();
         engine.create(&spec).await?;
+        crash::point();
         engine.start(&container.name).await
     }
 

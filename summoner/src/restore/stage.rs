@@ -11,6 +11,7 @@ use crate::disk;
 use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::journal::Move;
+use crate::layout::Layout;
 use crate::name::{ContainerName, Role};
 use crate::observe::{Overlay, observe_with};
 use crate::plan::restore::Part;
@@ -29,7 +30,6 @@ pub(super) struct Staged {
 
 /// Stages everything that the restore is about.
 pub(super) async fn all<E: Engine>(restoring: &Restoring<'_, E>) -> Result<Staged> {
-    discard(restoring)?;
     let (layout, id) = (restoring.world.layout(), &restoring.instance.id);
     for root in [&layout.files, &layout.databases] {
         disk::ensure_folder(root, 0o755, None)?;
@@ -56,17 +56,18 @@ pub(super) async fn all<E: Engine>(restoring: &Restoring<'_, E>) -> Result<Stage
     Ok(staged)
 }
 
-/// What was staged and did not take a place, of this restore or one that a crash ended.
-pub(super) fn discard<E: Engine>(restoring: &Restoring<'_, E>) -> Result<()> {
-    let (layout, id) = (restoring.world.layout(), &restoring.instance.id);
-    for folder in [new(&layout.beside_files(id)), new(&layout.beside_databases(id))] {
-        disk::remove_tree(&folder)?;
+/// What waits beside named volumes, whose place only the engine knows.
+pub(super) async fn discard_volumes<E: Engine>(restoring: &Restoring<'_, E>) -> Result<()> {
+    if restoring.instance.volumes.is_empty() {
+        return Ok(());
+    }
+    let engine = restoring.world.engine.info().await?.root;
+    for name in restoring.instance.volumes.keys() {
+        let beside = Layout::beside_volume(&subject::volume_path(&engine, name));
+        disk::remove_tree(&Layout::waiting(&beside))?;
+        disk::remove_if_empty(&beside)?;
     }
     Ok(())
-}
-
-fn new(beside: &Path) -> PathBuf {
-    beside.join("new")
 }
 
 /// Where what is replaced is kept.
@@ -74,10 +75,11 @@ fn old<E: Engine>(restoring: &Restoring<'_, E>, beside: &Path) -> PathBuf {
     beside.join(stamp(restoring.world))
 }
 
-/// One move of a whole thing; the folder that `new` lies in is made by whoever fills it.
+/// One move of a whole thing. The folders around it are made when they are needed: what stages, and what moves, does so.
 fn exchange<E: Engine>(restoring: &Restoring<'_, E>, beside: &Path, live: PathBuf, name: &Path) -> Result<Move> {
-    let (new, old) = (new(beside).join(name), old(restoring, beside).join(name));
-    disk::ensure_folder(&self::new(beside), 0o700, None)?;
+    let (new, old) = (Layout::waiting(beside).join(name), old(restoring, beside).join(name));
+    disk::ensure_own_folder(beside, 0o700, None)?;
+    disk::ensure_folder(&Layout::waiting(beside), 0o700, None)?;
     let had_live = live.symlink_metadata().is_ok();
     Ok(Move { live, new, old, had_live })
 }
@@ -125,13 +127,14 @@ async fn files<E: Engine>(restoring: &Restoring<'_, E>) -> Result<Vec<Move>> {
     }
     let (layout, id) = (restoring.world.layout(), &restoring.instance.id);
     let beside = layout.beside_files(id);
-    let mut into = vec![(subject::FILES.to_owned(), new(&beside).join(subject::FILES))];
+    let mut into = vec![(subject::FILES.to_owned(), Layout::waiting(&beside).join(subject::FILES))];
     let mut moves = Vec::new();
     let mut only = Vec::new();
     match restoring.part {
         Part::Paths(paths) => {
             let files = layout.instance_files(id);
-            for path in paths {
+            for path in outermost(paths) {
+                no_link(&files, path)?;
                 only.push(Path::new(subject::FILES).join(path));
                 let path = first_absent(&files, Path::new(path));
                 let name = Path::new(subject::FILES).join(&path);
@@ -145,8 +148,7 @@ async fn files<E: Engine>(restoring: &Restoring<'_, E>) -> Result<Vec<Move>> {
             let engine = restoring.world.engine.info().await?.root;
             for name in restoring.instance.volumes.keys() {
                 let live = subject::volume_path(&engine, name);
-                let around = live.parent().unwrap_or(&live).join(".restore");
-                let each = exchange(restoring, &around, live, Path::new("data"))?;
+                let each = exchange(restoring, &Layout::beside_volume(&live), live, Path::new("data"))?;
                 into.push((format!("volumes/{name}"), each.new.clone()));
                 moves.push(each);
             }
@@ -176,6 +178,31 @@ fn first_absent(root: &Path, path: &Path) -> PathBuf {
         }
     }
     at
+}
+
+/// Paths without those that lie below another: each is moved once.
+fn outermost(paths: &[String]) -> Vec<&String> {
+    let mut sorted: Vec<&String> = paths.iter().collect();
+    sorted.sort_by_key(|path| path.split('/').collect::<Vec<_>>());
+    let mut kept: Vec<&String> = Vec::new();
+    for path in sorted {
+        if kept.last().is_none_or(|last| !Path::new(path).starts_with(last)) {
+            kept.push(path);
+        }
+    }
+    kept
+}
+
+/// An application may have made a link of a folder: what lies behind it is not its own, and is not replaced.
+fn no_link(root: &Path, path: &str) -> Result<()> {
+    let mut folder = root.to_owned();
+    for part in Path::new(path).parent().into_iter().flat_map(Path::components) {
+        folder.push(part);
+        if !disk::is_folder(&folder)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 async fn databases<E: Engine>(restoring: &Restoring<'_, E>, values: Option<&BTreeMap<String, String>>) -> Result<Vec<Move>> {
@@ -232,7 +259,7 @@ async fn own_dump<E: Engine>(restoring: &Restoring<'_, E>) -> Result<Vec<Move>> 
         moves.push(exchange(restoring, &beside, layout.instance_files(id).join(path), &Path::new("own").join(path))?);
     }
     let reader = restoring.repository.artefact(&manifest.id, &artefact.name)?;
-    let into = new(&beside).join("own");
+    let into = Layout::waiting(&beside).join("own");
     let names = own.files.clone();
     blocking(move |_| unpack(reader, &names, &into)).await?;
     moves.retain(|each| each.new.symlink_metadata().is_ok());
@@ -260,4 +287,27 @@ fn unpack(from: Box<dyn Read + Send>, names: &[String], into: &Path) -> Result<(
         std::os::unix::fs::chown(&path, Some(owner.0), Some(owner.1)).map_err(|error| Error::io("give to its owner", &path, &error))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_below_another_path_comes_with_it() {
+        let paths = ["content/images", "b", "content", "content-b/a", "b"].map(str::to_owned);
+        assert_eq!(outermost(&paths), ["b", "content", "content-b/a"]);
+    }
+
+    #[test]
+    fn nothing_behind_a_link_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("real/deep")).unwrap();
+        disk::link_atomic(Path::new("/etc"), &folder.path().join("link")).unwrap();
+        no_link(folder.path(), "real/deep/file").unwrap();
+        no_link(folder.path(), "absent/file").unwrap();
+        // The link itself may be replaced.
+        no_link(folder.path(), "link").unwrap();
+        assert!(no_link(folder.path(), "link/a/b").unwrap_err().message.contains("is a symbolic link"));
+    }
 }

@@ -2,61 +2,63 @@
 
 use super::stage::Staged;
 use super::{kept, look};
-use crate::apply::{self, World, command, lifecycle, moves};
+use crate::apply::{self, World, command, lifecycle, moves, recover};
 use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::journal::{Doing, Entry, Journal};
+use crate::journal::Journal;
 use crate::plan::deploy::Scope;
-use crate::plan::snapshot::SnapshotId;
-use crate::plan::state::Running;
-use crate::plan::wanted::InstanceWanted;
+use crate::plan::state::{Container, Running};
+use crate::plan::wanted::{ContainerWanted, InstanceWanted};
 use crate::state;
 
-/// Swaps under the journal. `snapshot` is what will be live; None for the state before one.
-pub(super) async fn swap<E: Engine>(
-    world: &World<'_, E>,
-    instance: &InstanceWanted,
-    staged: &Staged,
-    snapshot: Option<&SnapshotId>,
-) -> Result<()> {
+/// Swaps under the journal, whose entry says what will be live.
+pub(super) async fn swap<E: Engine>(world: &World<'_, E>, instance: &InstanceWanted, staged: &Staged, mut journal: Journal) -> Result<()> {
     let situation = look(world).await?;
-    let mut entry = Entry::new(instance.id.clone(), Doing::Restore, world.now);
     let known = instance.containers.iter().filter_map(|container| Some((container, situation.chosen(instance, container)?)));
     let there: Vec<_> = known.collect();
-    entry.stopped = there
-        .iter()
-        .filter(|(_, known)| matches!(known.running, Running::Running | Running::Restarting))
-        .map(|(container, _)| container.name.clone())
-        .collect();
-    entry.moves.clone_from(&staged.moves);
-    let mut journal = Journal::begin(world.layout(), entry)?;
-    for (_, known) in there.iter().rev() {
-        say(world, instance, format!("stopping {}", known.name));
-        apply::crash::point();
-        world.engine.stop(&known.id, None).await?;
-    }
+    let runs = |known: &Container| matches!(known.running, Running::Running | Running::Restarting);
+    journal.change(|entry| {
+        entry.stopped = there.iter().filter(|(_, known)| runs(known)).map(|(container, _)| container.name.clone()).collect();
+        entry.moves.clone_from(&staged.moves);
+    })?;
     let proven = async {
+        stop(world, instance, &there).await?;
         moves::make(&staged.moves)?;
         forget_proof(world, instance)?;
-        prove(world, instance, staged).await
+        prove(world, instance, staged).await?;
+        // From here on a crash leaves the new state, and the next command writes down what it replaced.
+        journal.change(|entry| entry.settled = true)
     };
     match proven.await {
         Ok(()) => {
-            kept::record(world.layout(), &instance.id, world.now, snapshot.map(ToString::to_string), staged.moves.clone())?;
-            journal.change(|entry| entry.settled = true)?;
+            kept::record(world.layout(), journal.entry())?;
+            super::discard(world, &instance.id, &[]).await?;
             journal.end()
         }
         Err(error) => {
             say(world, instance, "it did not come up; putting the old state back".into());
-            back(world, instance, journal).await?;
-            Err(error.next(format!("the state before the restore of {} is there again; nothing was lost", instance.id)))
+            match back(world, instance, journal).await {
+                Ok(()) => Err(error.next(format!("the state before the restore of {} is there again; nothing was lost", instance.id))),
+                Err(second) => Err(error
+                    .also(&second)
+                    .next(format!("summoner start {}   tries again to bring the old state back; it is kept until then", instance.id))),
+            }
         }
     }
 }
 
 fn say<E: Engine>(world: &World<'_, E>, instance: &InstanceWanted, message: String) {
     world.tell(&Event::Progress { instance: Some(instance.id.to_string()), message });
+}
+
+async fn stop<E: Engine>(world: &World<'_, E>, instance: &InstanceWanted, there: &[(&ContainerWanted, &Container)]) -> Result<()> {
+    for (_, known) in there.iter().rev() {
+        say(world, instance, format!("stopping {}", known.name));
+        apply::crash::point();
+        world.engine.stop(&known.id, None).await?;
+    }
+    Ok(())
 }
 
 /// What was proven and configured was another state.
@@ -95,19 +97,18 @@ async fn up<E: Engine>(world: &World<'_, E>, instance: &InstanceWanted) -> Resul
     }
 }
 
-async fn back<E: Engine>(world: &World<'_, E>, instance: &InstanceWanted, journal: Journal) -> Result<()> {
+async fn back<E: Engine>(world: &World<'_, E>, instance: &InstanceWanted, mut journal: Journal) -> Result<()> {
     let situation = look(world).await?;
     for container in instance.containers.iter().rev() {
         if let Some(known) = situation.chosen(instance, container) {
             world.engine.stop(&known.id, None).await?;
         }
     }
-    moves::put_back(&journal.entry().moves)?;
-    if journal.entry().stopped.is_empty() {
-        return journal.end();
-    }
+    journal.change(|entry| entry.settled = false)?;
+    recover::put_back(world, &mut journal).await?;
+    let ran = journal.entry().stopped.clone();
     // Its secrets may have come back too: containers are made as config.yml says, then started.
-    let again = up(world, instance).await;
-    journal.end()?;
-    again.map_err(|error| Error { message: format!("the old data of {} is in place, but {}", instance.id, error.message), ..error })
+    let again = recover::as_before(world, instance, &ran).await;
+    again.map_err(|error| Error { message: format!("the old data of {} is in place, but {}", instance.id, error.message), ..error })?;
+    journal.end()
 }
