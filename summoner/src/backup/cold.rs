@@ -28,7 +28,6 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 pub(super) async fn fill<E: Engine>(taking: &Taking<'_, E>, subject: &Subject, draft: &Draft, id: SnapshotId) -> Result<Manifest> {
     let mut taken = Taken { predicted_ms: predicted(taking)?, ..Taken::default() };
     let budget = taking.settings.downtime_budget;
-    refuse_too_long(taking, taken.predicted_ms, budget)?;
     let mut views = true;
     for target in &subject.targets {
         views &= database::has_view(taking.world.engine, target).await?;
@@ -36,12 +35,19 @@ pub(super) async fn fill<E: Engine>(taking: &Taking<'_, E>, subject: &Subject, d
     if !views {
         taken.notes.push("a database has no view to be read from: the application stood still for its whole dump".into());
     }
+    if let Some(predicted) = taken.predicted_ms {
+        taking.say(format!("it stood still for {predicted} ms the last time"));
+    }
     taking.say("copying files while it runs");
     let (capture, packs) = live(taking, subject, draft).await?;
     let (parts, still, killed) = stand_still(taking, subject, draft, capture, budget).await?;
     taken.parts = parts;
     taken.downtime_ms = Some(u64::try_from(still.downtime.as_millis()).unwrap_or(u64::MAX));
     taken.notes.extend(killed.iter().map(|name| format!("{name} did not stop in time and was killed")));
+    if still.moving_files > 0 {
+        taken.notes.push(format!("{} files changed although the application stood still", still.moving_files));
+    }
+    let stood_still = killed.is_empty() && still.moving_files == 0;
     taking.say("storing");
     let (captured, stored, packed) = store(still.capture, packs, draft).await?;
     remember(taking, &captured)?;
@@ -50,7 +56,7 @@ pub(super) async fn fill<E: Engine>(taking: &Taking<'_, E>, subject: &Subject, d
     if let Some(stored) = secrets::store(taking, draft)? {
         taken.others.push((Content::Secrets, stored));
     }
-    let consistency = if killed.is_empty() { Consistency::Application } else { Consistency::Crash };
+    let consistency = if stood_still { Consistency::Application } else { Consistency::Crash };
     manifest(taking, id, (Kind::Backup, consistency), taken).await
 }
 
@@ -76,18 +82,9 @@ pub(super) async fn settled<E: Engine>(taking: &Taking<'_, E>) -> Result<()> {
 }
 
 /// What it took the last time.
-fn predicted<E: Engine>(taking: &Taking<'_, E>) -> Result<Option<u64>> {
+pub(super) fn predicted<E: Engine>(taking: &Taking<'_, E>) -> Result<Option<u64>> {
     let (snapshots, _) = taking.repository.list(Some(&taking.instance.id))?;
     Ok(snapshots.iter().rev().find_map(|snapshot| snapshot.manifest.downtime_ms))
-}
-
-fn refuse_too_long<E: Engine>(taking: &Taking<'_, E>, predicted_ms: Option<u64>, budget: Option<Duration>) -> Result<()> {
-    match (predicted_ms, budget) {
-        (Some(predicted), Some(budget)) if u128::from(predicted) > budget.as_millis() * 2 => {
-            Err(over_budget(taking, budget).cause(format!("the last backup took {predicted} ms of standing still; nothing was stopped")))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn over_budget<E: Engine>(taking: &Taking<'_, E>, budget: Duration) -> Error {
@@ -110,6 +107,8 @@ async fn live<E: Engine>(taking: &Taking<'_, E>, subject: &Subject, draft: &Draf
 struct Still {
     capture: Capture,
     downtime: Duration,
+    /// Files that changed all the same while they were copied.
+    moving_files: u64,
 }
 
 /// The application stands still from the first line of this to the end of `copied`; the dumps go on after it.
@@ -140,8 +139,8 @@ async fn stand_still<E: Engine>(
                     Some(deadline) if Instant::now() > deadline => Err(Error::external("the time for standing still is over")),
                     _ => cancel(),
                 };
-                capture.still(&staging, &within)?;
-                Ok(capture)
+                let moving = capture.still(&staging, &within)?.moving_files;
+                Ok((capture, moving))
             });
             let capture = capture.await?;
             for (container, view) in opened {
@@ -156,7 +155,7 @@ async fn stand_still<E: Engine>(
             None => within.await,
         };
         match (copied, pause.end().await) {
-            (Ok(capture), Ok(downtime)) => Ok(Still { capture, downtime }),
+            (Ok((capture, moving_files)), Ok(downtime)) => Ok(Still { capture, downtime, moving_files }),
             (Err(error), Err(second)) => Err(error.also(&second)),
             (Err(error), _) | (_, Err(error)) => Err(error),
         }

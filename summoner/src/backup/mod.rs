@@ -27,6 +27,8 @@ use crate::event::Event;
 use crate::journal;
 use crate::name::InstanceId;
 use crate::observe::{Situation, observe};
+use crate::plan::Plan;
+use crate::plan::backup::{self as decide, Facts};
 use crate::plan::snapshot::{Kind, Manifest, Purpose, Snapshot, SnapshotId};
 use crate::plan::wanted::InstanceWanted;
 use crate::repository::{Compression, Draft, Repository};
@@ -76,6 +78,22 @@ impl<E: Engine> Taking<'_, E> {
 /// # Errors
 /// As [`dump`] and [`backup`].
 pub async fn take<E: Engine>(world: &World<'_, E>, id: &InstanceId, kind: Kind, purpose: Purpose) -> Result<Option<Snapshot>> {
+    let repository = Repository::create_or_open(&world.layout().backups(), world.now)?;
+    with(world, id, &repository, purpose, async |taking| match kind {
+        Kind::Dump => dump(taking).await,
+        Kind::Backup => backup(taking).await.map(Some),
+    })
+    .await
+}
+
+/// Looks at an instance of config.yml, and works on what was seen.
+async fn with<E: Engine, T>(
+    world: &World<'_, E>,
+    id: &InstanceId,
+    repository: &Repository,
+    purpose: Purpose,
+    work: impl AsyncFnOnce(&Taking<'_, E>) -> Result<T>,
+) -> Result<T> {
     let situation = observe(world.engine, world.config, world.catalogue, world.now).await?;
     let wanted = situation.wanted.instances.iter().find(|wanted| wanted.id == *id);
     let settings = std::iter::once(&world.config.proxy_instance).chain(&world.config.instances).find(|instance| instance.id == *id);
@@ -85,12 +103,40 @@ pub async fn take<E: Engine>(world: &World<'_, E>, id: &InstanceId, kind: Kind, 
     if instance.containers.iter().all(|container| situation.chosen(instance, container).is_none()) {
         return Err(Error::external(format!("{id} is not installed")).next("summoner install"));
     }
-    let repository = Repository::create_or_open(&world.layout().backups(), world.now)?;
-    let taking = Taking { world, situation: &situation, instance, settings: &settings.backup, repository: &repository, purpose };
-    match kind {
-        Kind::Dump => dump(&taking).await,
-        Kind::Backup => backup(&taking).await.map(Some),
-    }
+    work(&Taking { world, situation: &situation, instance, settings: &settings.backup, repository, purpose }).await
+}
+
+/// What [`take`] would do; nothing is touched.
+///
+/// # Errors
+/// The engine or a database does not answer.
+pub async fn plan<E: Engine>(world: &World<'_, E>, id: &InstanceId, kind: Kind) -> Result<Plan> {
+    let (path, scratch) = (world.layout().backups(), tempfile::tempdir());
+    let repository = match Repository::open(&path) {
+        // Not even an empty one is made.
+        Err(error) if error.kind == crate::error::Kind::NoRepository => {
+            let scratch = scratch.as_ref().map_err(|error| Error::io("make a folder in", &std::env::temp_dir(), error))?;
+            Repository::create_or_open(scratch.path(), world.now)?
+        }
+        opened => opened?,
+    };
+    with(world, id, &repository, Purpose::Asked, async |taking| {
+        let subject = Subject::of(taking).await?;
+        let mut facts = Facts {
+            writers: pause::running(taking).await?.into_iter().map(|(name, _)| name).collect(),
+            quiesced: !taking.instance.keeping.quiesce.is_empty(),
+            last_downtime_ms: cold::predicted(taking)?,
+            ..Facts::default()
+        };
+        for target in &subject.targets {
+            facts.databases.push((target.container.clone(), database::has_view(world.engine, target).await?));
+        }
+        Ok(match kind {
+            Kind::Dump => decide::dump(id, &facts),
+            Kind::Backup => decide::backup(id, &facts),
+        })
+    })
+    .await
 }
 
 /// Dumps the databases of an instance while everything runs. None when it has none.
@@ -103,6 +149,7 @@ pub async fn dump<E: Engine>(taking: &Taking<'_, E>) -> Result<Option<Snapshot>>
         return Ok(None);
     }
     taking.begin("dump");
+    end_orphans(taking, &subject).await?;
     attempts(taking, async |draft, id| hot::fill(taking, &subject, draft, id).await).await.map(Some)
 }
 
@@ -114,9 +161,21 @@ pub async fn backup<E: Engine>(taking: &Taking<'_, E>) -> Result<Snapshot> {
     journal::refuse_open(taking.world.layout(), &taking.instance.id)?;
     let subject = Subject::of(taking).await?;
     taking.begin("back up");
+    end_orphans(taking, &subject).await?;
     let snapshot = attempts(taking, async |draft, id| cold::fill(taking, &subject, draft, id).await).await?;
     cold::settled(taking).await?;
     Ok(snapshot)
+}
+
+/// Dumps that an earlier, killed Summoner left running would go on for nobody.
+async fn end_orphans<E: Engine>(taking: &Taking<'_, E>, subject: &Subject) -> Result<()> {
+    for target in &subject.targets {
+        let ended = database::end_orphans(taking.world.engine, &target.container).await?;
+        if ended > 0 {
+            taking.say(format!("{ended} processes of an earlier dump were still running in {} and are ended", target.container));
+        }
+    }
+    Ok(())
 }
 
 /// Fills a draft and makes it a snapshot; what was invalidated from outside is tried once more.

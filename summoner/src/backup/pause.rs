@@ -106,7 +106,7 @@ impl<'a, E: Engine> Pause<'a, E> {
 }
 
 /// What runs now: since the backup began somebody may have stopped it, and then it stays stopped.
-async fn running<E: Engine>(taking: &Taking<'_, E>) -> Result<Vec<(String, String)>> {
+pub(super) async fn running<E: Engine>(taking: &Taking<'_, E>) -> Result<Vec<(String, String)>> {
     let mut running = Vec::new();
     for container in writers(taking.instance) {
         let Some(known) = taking.situation.chosen(taking.instance, container) else { continue };

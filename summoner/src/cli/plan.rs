@@ -62,6 +62,11 @@ fn show_plan(plan: &Plan, json: bool) -> Result<()> {
     show::text(&text)
 }
 
+/// Prints steps as text, or as `plan --json` does.
+pub(super) fn show_steps(plan: &Plan, json: bool) -> Result<()> {
+    if json { show_plan(plan, true) } else { show::text(&steps(plan)) }
+}
+
 /// Steps by instance, each with its reason.
 pub(super) fn steps(plan: &Plan) -> String {
     let mut text = String::new();

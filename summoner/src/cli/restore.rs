@@ -33,6 +33,9 @@ pub struct Args {
     /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print the plan as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     /// The restored state is good: delete what it replaced
     #[arg(long, conflicts_with_all = ["undo", "snapshot", "at", "only", "to"])]
     confirm: bool,
@@ -102,7 +105,7 @@ async fn bring_back(context: &Context, loaded: &Loaded, engine: &Docker, args: &
     };
     let steps = restore::plan(&restoring)?;
     if args.dry_run {
-        show::text(&plan::steps(&steps))?;
+        plan::show_steps(&steps, args.json)?;
         return Ok(0);
     }
     context.note(plan::steps(&steps).trim_end());

@@ -3,13 +3,15 @@
 use std::time::Instant;
 
 use super::context::{Context, Loaded};
-use super::{select, show, snapshots};
+use super::{plan, select, show, snapshots};
 use crate::apply::World;
 use crate::backup::{self, foreign};
 use crate::docker::engine::Docker;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::event::Event;
+use crate::event::{Event, Silent};
 use crate::name::{ContainerName, InstanceId};
+use crate::plan::Plan;
+use crate::plan::backup as decide;
 use crate::plan::snapshot::{Kind, Purpose, Snapshot};
 
 /// Dump databases while everything runs
@@ -20,6 +22,9 @@ pub struct DumpArgs {
     /// Also every database container that follows the names and that Summoner did not install
     #[arg(long)]
     all: bool,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -33,6 +38,9 @@ pub struct DumpArgs {
 pub struct BackupArgs {
     /// Which instances [default: all of config.yml]
     selector: Vec<String>,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -53,6 +61,7 @@ struct Order {
     kind: Kind,
     json: bool,
     scheduled: bool,
+    dry_run: bool,
 }
 
 impl std::fmt::Display for Subject {
@@ -82,7 +91,8 @@ pub(super) async fn dump(context: &Context, args: &DumpArgs) -> Result<u8> {
     if args.all {
         subjects.extend(strangers.chunk_by(|a, b| a.instance == b.instance).map(|names| Subject::Foreign(names.to_vec())));
     }
-    all(context, &loaded, &engine, subjects, &Order { kind: Kind::Dump, json: args.json, scheduled: args.scheduled }).await
+    all(context, &loaded, &engine, subjects, &Order { kind: Kind::Dump, json: args.json, scheduled: args.scheduled, dry_run: args.dry_run })
+        .await
 }
 
 pub(super) async fn backup(context: &Context, args: &BackupArgs) -> Result<u8> {
@@ -98,7 +108,14 @@ pub(super) async fn backup(context: &Context, args: &BackupArgs) -> Result<u8> {
     if args.selector.is_empty() {
         subjects.extend(loaded.config.instances.iter().map(|instance| Subject::Instance(instance.id.clone())));
     }
-    all(context, &loaded, &engine, subjects, &Order { kind: Kind::Backup, json: args.json, scheduled: args.scheduled }).await
+    all(
+        context,
+        &loaded,
+        &engine,
+        subjects,
+        &Order { kind: Kind::Backup, json: args.json, scheduled: args.scheduled, dry_run: args.dry_run },
+    )
+    .await
 }
 
 async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<Subject>, order: &Order) -> Result<u8> {
@@ -106,6 +123,9 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
     let word = if order.kind == Kind::Dump { "dump" } else { "backup" };
     if subjects.is_empty() {
         return Err(Error::usage("there is nothing in config.yml to take").next("summoner invoke MINION"));
+    }
+    if order.dry_run {
+        return show_plans(context, loaded, engine, &subjects, order).await;
     }
     let _lock = context.lock(loaded, engine, word).await?;
     let listener = context.listener();
@@ -139,6 +159,22 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
         show::text(&snapshots::table(&taken))?;
     }
     finish(context, &taken, failed, word)
+}
+
+async fn show_plans(context: &Context, loaded: &Loaded, engine: &Docker, subjects: &[Subject], order: &Order) -> Result<u8> {
+    let world = context.world(loaded, engine, &Silent);
+    let mut all = Plan::default();
+    for subject in subjects {
+        match subject {
+            Subject::Instance(id) => all.steps.extend(backup::plan(&world, id, order.kind).await?.steps),
+            Subject::Foreign(names) => {
+                let databases = names.iter().map(|name| (name.to_string(), true)).collect();
+                all.steps.extend(decide::dump(&names[0].instance, &decide::Facts { databases, ..Default::default() }).steps);
+            }
+        }
+    }
+    plan::show_steps(&all, order.json)?;
+    Ok(0)
 }
 
 fn finish(context: &Context, taken: &[Snapshot], mut failed: Vec<Error>, word: &str) -> Result<u8> {

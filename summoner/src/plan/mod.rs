@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure: no async, no file system, no engine, no clock, no environment. `now` is an argument.
 
+pub mod backup;
 pub mod budget;
 pub mod cert;
 pub mod deploy;
@@ -61,6 +62,14 @@ pub enum Action {
     Verify,
     /// Removes a network.
     RemoveNetwork,
+    /// Copies files that changed.
+    CopyFiles,
+    /// Makes an application stand still.
+    StandStill,
+    /// Dumps a database.
+    DumpDatabase,
+    /// Lets an application go on.
+    GoOn,
     /// Checks that a snapshot is whole.
     VerifySnapshot,
     /// Takes a snapshot.
@@ -111,6 +120,10 @@ impl Action {
             Self::Route => "route",
             Self::Verify => "verify",
             Self::RemoveNetwork => "remove network",
+            Self::CopyFiles => "copy files",
+            Self::StandStill => "stand still",
+            Self::DumpDatabase => "dump database",
+            Self::GoOn => "go on",
             Self::VerifySnapshot => "verify snapshot",
             Self::TakeSnapshot => "take snapshot",
             Self::StageFiles => "stage files",
