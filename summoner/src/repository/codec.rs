@@ -23,6 +23,8 @@ const GZIP_LEVEL: u32 = 4;
 const THREADS: usize = 2;
 /// What a thread takes at a time: bounds memory.
 const JOB: u32 = 2 * 1024 * 1024;
+/// No job begins with the end of the one before it: that costs a tenth of the work and saves a hundredth of the bytes.
+const NO_OVERLAP: u32 = 1;
 const BUFFER: usize = 256 * 1024;
 
 /// How artefacts and packs are compressed.
@@ -75,10 +77,22 @@ impl Output {
     /// # Errors
     /// It is there already, or the folder cannot be written.
     pub fn create(path: &Path, compression: Compression) -> Result<Self> {
+        Self::with_threads(path, compression, std::thread::available_parallelism().map_or(1, usize::from).min(THREADS))
+    }
+
+    /// As [`Output::create`], for what is little beside something large that is written at the same time.
+    ///
+    /// # Errors
+    /// As [`Output::create`].
+    pub fn create_small(path: &Path, compression: Compression) -> Result<Self> {
+        Self::with_threads(path, compression, 1)
+    }
+
+    fn with_threads(path: &Path, compression: Compression, threads: usize) -> Result<Self> {
         let file = disk::create_new(path, 0o600)?;
         let out = Hashing { file: BufWriter::with_capacity(BUFFER, file), hash: Sha256::new(), bytes: 0 };
         let encoder = match compression {
-            Compression::Zstd => Encoder::Zstd(zstd_encoder(out).map_err(|error| Error::io("compress to", path, &error))?),
+            Compression::Zstd => Encoder::Zstd(zstd_encoder(out, threads).map_err(|error| Error::io("compress to", path, &error))?),
             Compression::Gzip => Encoder::Gzip(GzEncoder::new(out, flate2::Compression::new(GZIP_LEVEL))),
         };
         Ok(Self { encoder: Some(encoder), path: path.to_path_buf(), raw: 0 })
@@ -107,13 +121,13 @@ impl Output {
     }
 }
 
-fn zstd_encoder(out: Hashing) -> io::Result<zstd::Encoder<'static, Hashing>> {
+fn zstd_encoder(out: Hashing, threads: usize) -> io::Result<zstd::Encoder<'static, Hashing>> {
     let mut encoder = zstd::Encoder::new(out, ZSTD_LEVEL)?;
     encoder.include_checksum(true)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
     if threads > 1 {
         encoder.multithread(u32::try_from(threads).unwrap_or(1))?;
         encoder.set_parameter(zstd::zstd_safe::CParameter::JobSize(JOB))?;
+        encoder.set_parameter(zstd::zstd_safe::CParameter::OverlapSizeLog(NO_OVERLAP))?;
     }
     Ok(encoder)
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::codec::{self, Compression, Output};
 use super::index::{Index, OBJECTS, list_of};
 use super::pack::PackWriter;
-use super::{Repository, Sink, Sinks, Stored, put_json};
+use super::{Repository, Sink, Sinks, Stored, TREE, put_json};
 use crate::apply::crash;
 use crate::backend::Held;
 use crate::disk;
@@ -151,6 +151,8 @@ impl Draft {
 impl Sinks for Draft {
     fn create(&self, name: &str) -> Result<Box<dyn Sink>> {
         let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !name.starts_with('.');
+        // The tree is written while packs are.
+        let small = name == TREE;
         let name = format!("{name}.{}", self.compression.ending());
         if !plain || name == layout::MANIFEST {
             return Err(Error::internal(format!("{name} is no name for an artefact")));
@@ -161,7 +163,8 @@ impl Sinks for Draft {
         }
         crash::point();
         let part = self.folder.join(format!("{name}.part"));
-        Ok(Box::new(File { output: Output::create(&part, self.compression)?, part, path, name }))
+        let output = if small { Output::create_small(&part, self.compression)? } else { Output::create(&part, self.compression)? };
+        Ok(Box::new(File { output, part, path, name }))
     }
 
     fn read(&self, stored: &Stored) -> Result<Box<dyn Read + Send>> {
