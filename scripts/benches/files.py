@@ -8,7 +8,7 @@ from .databases import prose
 SMALL, SMALL_BYTES, LARGE = 20_000, 16_384, 20
 ROUNDS, CHANGED = 3, 100
 INSTANCE, APP = f"files-{NAME}.localhost", f"files-{NAME}.localhost"
-FOLDER = f"{HERE}/data/files/{INSTANCE}/html"
+FOLDER = f"{HERE}/data/{INSTANCE}/html"
 REPOSITORY, ROOM = f"{HERE}/restic", f"{HERE}/restored"
 MINION = ("files", """{version: 1, summary: Files, routes: [{port: 80}], folders: {html: {}}, smoke: {path: /, expect: [200, 403]},
  needs: {memory: 10m, disk: 10m}, versions: {tags: '1[.].*', step: minor, restore: newer}}""",
