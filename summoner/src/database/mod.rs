@@ -22,6 +22,7 @@ mod stream;
 mod talk;
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -81,6 +82,16 @@ pub struct Part {
     pub notes: Vec<String>,
 }
 
+/// A folder that the host and a container share, the container for reading only: what cannot be loaded from a pipe at its best
+/// waits there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spool {
+    /// Where it is on the host.
+    pub host: PathBuf,
+    /// Where it is inside.
+    pub inside: String,
+}
+
 /// An artefact to load: what it came from, what it is, and its uncompressed bytes.
 pub type Source = (DatabaseFacts, Content, Box<dyn Read + Send>);
 
@@ -106,7 +117,13 @@ pub(crate) trait Driver: Sync {
         view: View,
     ) -> impl Future<Output = Result<Vec<Part>>> + Send;
     /// Loads.
-    fn load<E: Engine>(&self, at: &At<'_, E>, parts: Vec<Source>, options: DumpOptions) -> impl Future<Output = Result<()>> + Send;
+    fn load<E: Engine>(
+        &self,
+        at: &At<'_, E>,
+        parts: Vec<Source>,
+        options: DumpOptions,
+        spool: Option<&Spool>,
+    ) -> impl Future<Output = Result<()>> + Send;
     /// What the server holds.
     fn facts<E: Engine>(&self, at: &At<'_, E>) -> impl Future<Output = Result<Vec<DatabaseFacts>>> + Send;
 }
@@ -140,26 +157,33 @@ pub async fn has_view<E: Engine>(engine: &E, target: &Target) -> Result<bool> {
     }
 }
 
-/// Loads artefacts into a server; every database in them is made anew, so that nothing of an earlier content is left.
+/// Loads artefacts into a server; every database in them is made anew, so that nothing of an earlier content is left. With a
+/// spool, which must have room for the largest of them uncompressed, PostgreSQL loads several tables at once.
 ///
 /// # Errors
 /// The first fault ends it, and leaves the server half filled: load into one that is not yet used.
-pub async fn load<E: Engine>(engine: &E, target: &Target, parts: Vec<Source>, deadline: Duration) -> Result<()> {
-    load_with(engine, target, parts, DumpOptions { deadline, road: None }).await
+pub async fn load<E: Engine>(engine: &E, target: &Target, parts: Vec<Source>, deadline: Duration, spool: Option<&Spool>) -> Result<()> {
+    load_with(engine, target, parts, DumpOptions { deadline, road: None }, spool).await
 }
 
 /// [`load`] on a road of choice.
 ///
 /// # Errors
 /// As [`load`].
-pub async fn load_with<E: Engine>(engine: &E, target: &Target, parts: Vec<Source>, options: DumpOptions) -> Result<()> {
+pub async fn load_with<E: Engine>(
+    engine: &E,
+    target: &Target,
+    parts: Vec<Source>,
+    options: DumpOptions,
+    spool: Option<&Spool>,
+) -> Result<()> {
     running(engine, &target.container).await?;
     let at = At { engine, target };
     crate::apply::crash::point();
     match target.kind {
-        DatabaseKind::Mysql | DatabaseKind::Mariadb => mysql::Mysql.load(&at, parts, options).await,
-        DatabaseKind::Postgresql => postgresql::Postgresql.load(&at, parts, options).await,
-        DatabaseKind::Mongodb => mongodb::Mongodb.load(&at, parts, options).await,
+        DatabaseKind::Mysql | DatabaseKind::Mariadb => mysql::Mysql.load(&at, parts, options, spool).await,
+        DatabaseKind::Postgresql => postgresql::Postgresql.load(&at, parts, options, spool).await,
+        DatabaseKind::Mongodb => mongodb::Mongodb.load(&at, parts, options, spool).await,
     }
 }
 

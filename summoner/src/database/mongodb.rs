@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::ask::{Question, ask, which};
 use super::mongo_archive::{Archive, Walked, Walker};
 use super::run::{self, Order};
-use super::{At, Driver, DumpOptions, Part, Secret, Source, View, explain};
+use super::{At, Driver, DumpOptions, Part, Secret, Source, Spool, View, explain};
 use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::plan::snapshot::{Content, DatabaseFacts};
@@ -77,7 +77,7 @@ impl Driver for Mongodb {
         Ok(vec![Part { stored, content: Content::Dump, facts, notes: Vec::new() }])
     }
 
-    async fn load<E: Engine>(&self, at: &At<'_, E>, parts: Vec<Source>, options: DumpOptions) -> Result<()> {
+    async fn load<E: Engine>(&self, at: &At<'_, E>, parts: Vec<Source>, options: DumpOptions, _: Option<&Spool>) -> Result<()> {
         for (facts, content, from) in parts {
             if content != Content::Dump {
                 return Err(Error::internal(format!("{content:?} of {} is no dump of a database", facts.container)));

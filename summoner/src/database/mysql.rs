@@ -10,7 +10,7 @@ use std::io::{self, Cursor, Read};
 use super::ask::{Question, ask, which};
 use super::run::{self, Order};
 use super::sql_end::{Heard, SqlEnd};
-use super::{At, DatabaseKind, Driver, DumpOptions, Part, Source, View, explain};
+use super::{At, DatabaseKind, Driver, DumpOptions, Part, Source, Spool, View, explain};
 use crate::docker::{Engine, ExecSpec};
 use crate::error::{Error, Result};
 use crate::plan::snapshot::{Content, DatabaseFacts};
@@ -83,7 +83,7 @@ impl Driver for Mysql {
         Ok(vec![Part { stored, content: Content::Dump, facts: before.whole(at.target, heard.end.tables), notes: before.notes() }])
     }
 
-    async fn load<E: Engine>(&self, at: &At<'_, E>, parts: Vec<Source>, options: DumpOptions) -> Result<()> {
+    async fn load<E: Engine>(&self, at: &At<'_, E>, parts: Vec<Source>, options: DumpOptions, _: Option<&Spool>) -> Result<()> {
         for (facts, content, from) in parts {
             let container = &at.target.container;
             if content != Content::Dump || !matches!(facts.kind, DatabaseKind::Mysql | DatabaseKind::Mariadb) {

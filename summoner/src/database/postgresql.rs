@@ -8,11 +8,13 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 
 use super::ask::{Question, ask};
 use super::run::{self, Ending, Order};
 use super::sql_end::globals_complete;
-use super::{At, Driver, DumpOptions, Part, Source, View, explain};
+use super::{At, Driver, DumpOptions, Part, Source, Spool, View, explain};
+use crate::disk;
 use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::plan::snapshot::{Content, DatabaseFacts};
@@ -22,6 +24,8 @@ use crate::repository::{Sink, Sinks, Stored};
 const MAINTENANCE: &str = "postgres";
 /// Another, to make the first one anew.
 const TEMPLATE: &str = "template1";
+/// More tables at once than this would take turns on the disk.
+const JOBS_MAX: usize = 4;
 /// How an archive begins.
 pub(super) const MAGIC: &[u8] = b"PGDMP";
 /// Roles are text, and little.
@@ -57,7 +61,7 @@ impl Driver for Postgresql {
         Ok(parts)
     }
 
-    async fn load<E: Engine>(&self, at: &At<'_, E>, parts: Vec<Source>, options: DumpOptions) -> Result<()> {
+    async fn load<E: Engine>(&self, at: &At<'_, E>, parts: Vec<Source>, options: DumpOptions, spool: Option<&Spool>) -> Result<()> {
         // Owners before what they own.
         let (roles, archives): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(_, content, _)| *content == Content::Globals);
         for (_, _, from) in roles {
@@ -67,7 +71,7 @@ impl Driver for Postgresql {
             if content != Content::Dump || facts.name.is_empty() {
                 return Err(Error::internal(format!("{content:?} of {} is no dump of a database", facts.container)));
             }
-            restore(at, options, &facts, from).await?;
+            restore(at, options, &facts, from, spool).await?;
         }
         Ok(())
     }
@@ -239,22 +243,65 @@ async fn roles<E: Engine>(at: &At<'_, E>, options: DumpOptions, sinks: &dyn Sink
     Ok(Part { stored, content: Content::Globals, facts: facts(at, "", version, 0), notes: Vec::new() })
 }
 
-async fn restore<E: Engine>(at: &At<'_, E>, options: DumpOptions, facts: &DatabaseFacts, from: Box<dyn Read + Send>) -> Result<()> {
+async fn restore<E: Engine>(
+    at: &At<'_, E>,
+    options: DumpOptions,
+    facts: &DatabaseFacts,
+    from: Box<dyn Read + Send>,
+    spool: Option<&Spool>,
+) -> Result<()> {
     let name = &facts.name;
     let through = if name == MAINTENANCE { TEMPLATE } else { MAINTENANCE };
     let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = {};", literal(name));
     query(at, through, &end).await?;
     // The archive knows the database's encoding, collation, owner and settings.
-    let words = ["pg_restore", "--create", "--clean", "--if-exists", "--exit-on-error"];
-    let order = order(at, options, tool(at, &words, Some(through)));
+    let mut tool = tool(at, &["pg_restore", "--create", "--clean", "--if-exists", "--exit-on-error"], Some(through));
+    let (from, waits): (Box<dyn Read + Send>, _) = match spool {
+        // From a file it loads several tables at once; from a pipe it cannot.
+        Some(spool) => {
+            let name = super::file_name(at.target.kind, name, "pgdump");
+            tool.extend([format!("--jobs={}", jobs()), format!("{}/{name}", spool.inside)]);
+            (Box::new(io::empty()), Some(Spooled::write(spool.host.join(name), from).await?))
+        }
+        None => (from, None),
+    };
+    let order = order(at, options, tool);
     let ending = run::push(at.engine, &order, from).await?;
     ended(at, &order, &ending)?;
+    drop(waits);
     let (tables, _) = counts(&query(at, name, COUNTS).await?)?;
     if tables != facts.tables {
         return Err(Error::external(format!("{name} holds {tables} tables after loading, {} were dumped", facts.tables))
             .next("choose another snapshot: summoner snapshots"));
     }
     query(at, name, "analyze;").await.map(drop)
+}
+
+/// How many tables are loaded at once.
+fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).clamp(1, JOBS_MAX)
+}
+
+/// An archive that lies uncompressed where the server's tool can seek in it; removed when dropped.
+struct Spooled(PathBuf);
+
+impl Spooled {
+    async fn write(path: PathBuf, mut from: Box<dyn Read + Send>) -> Result<Self> {
+        // Its reader is whoever the tool runs as; the folder around it is for nobody else.
+        let mut file = disk::create_new(&path, 0o644)?;
+        let spooled = Self(path);
+        let written = tokio::task::spawn_blocking(move || io::copy(&mut from, &mut file).map(|_| spooled));
+        let written = written.await.map_err(|error| Error::internal("a thread ended").cause(error))?;
+        written.map_err(|error| Error::external("the archive does not read to its end, or there is no room for it").cause(error))
+    }
+}
+
+impl Drop for Spooled {
+    fn drop(&mut self) {
+        // What stays goes with the folder that everything was staged in.
+        let removed = disk::remove_file(&self.0);
+        tracing::debug!(?removed, path = %self.0.display(), "spooled archive");
+    }
 }
 
 /// Remembers how it began.

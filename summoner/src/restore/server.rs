@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::{Restoring, tuning};
 use crate::apply::{World, crash, health, image};
 use crate::backup::subject;
-use crate::compose::Service;
-use crate::database::{self, Access, Secret};
+use crate::compose::{Mount, MountKind, Service};
+use crate::database::{self, Access, Secret, Spool};
 use crate::disk;
 use crate::docker::{CreateSpec, Engine};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::minion::Database;
-use crate::name::{ContainerName, InstanceId, Role};
+use crate::name::{ContainerName, DatabaseKind, InstanceId, Role};
 use crate::observe::Situation;
 use crate::plan::snapshot::Artefact;
 use crate::plan::wanted::{ContainerWanted, InstanceWanted, LABEL_INSTANCE, LABEL_OWNER};
@@ -25,6 +25,10 @@ const STAGED: &str = "_restore";
 const LOAD_DEADLINE: Duration = Duration::from_secs(12 * 3600);
 /// How long a server may take to write everything out.
 const STOP_GRACE: Duration = Duration::from_secs(600);
+/// How much more than an archive must be free, for it to wait beside what is made from it.
+const SPOOL_ROOM: u64 = 4;
+/// Where archives wait, in the container.
+const SPOOL_INSIDE: &str = "/summoner-spool";
 /// The end of a process that was killed.
 const KILLED: i64 = 137;
 
@@ -43,14 +47,18 @@ pub(super) struct Loading<'a, E> {
 
 /// Starts it, fills it, checks it, stops it; its folder is whole on disk then.
 pub(super) async fn load<E: Engine>(loading: &Loading<'_, E>) -> Result<()> {
-    let container = loading.container()?;
+    let mut container = loading.container()?;
     let engine = loading.restoring.world.engine;
     disk::ensure_folder(loading.folder, 0o755, None)?;
+    let spool = loading.spool(&mut container)?;
     engine.remove(&container.name).await?;
     loading.image(&container).await?;
     loading.create(&container).await?;
-    let filled = loading.fill(&container).await;
+    let filled = loading.fill(&container, spool.as_ref()).await;
     let removed = engine.remove(&container.name).await;
+    if let Some(spool) = spool {
+        disk::remove_tree(&spool.host)?;
+    }
     filled?;
     removed
 }
@@ -104,6 +112,32 @@ impl<E: Engine> Loading<'_, E> {
         Ok(container)
     }
 
+    /// A folder beside the staged one in which an archive can wait uncompressed, where there is room for that and somebody who
+    /// gains by it.
+    fn spool(&self, container: &mut ContainerWanted) -> Result<Option<Spool>> {
+        let largest = self.artefacts.iter().map(|artefact| artefact.bytes_raw).max().unwrap_or(0);
+        if self.database.kind != DatabaseKind::Postgresql || disk::free_bytes(self.folder)? < largest.saturating_mul(SPOOL_ROOM) {
+            return Ok(None);
+        }
+        let host = self.folder.with_file_name(&container.name);
+        // What a crash left of another restore.
+        disk::remove_tree(&host)?;
+        disk::ensure_folder(&host, 0o755, None)?;
+        container.body.volumes.push(Mount {
+            kind: MountKind::Bind,
+            source: Some(host.display().to_string()),
+            target: SPOOL_INSIDE.into(),
+            read_only: true,
+            create_host_path: false,
+            nocopy: false,
+            tmpfs_size_bytes: None,
+            tmpfs_mode: None,
+            propagation: None,
+            selinux: None,
+        });
+        Ok(Some(Spool { host, inside: SPOOL_INSIDE.into() }))
+    }
+
     /// Secret files are mounted from where they wait, not from where the live ones are.
     fn staged_secrets(&self, container: &mut ContainerWanted) {
         if self.values.is_none() {
@@ -144,7 +178,7 @@ impl<E: Engine> Loading<'_, E> {
         engine.start(&container.name).await
     }
 
-    async fn fill(&self, container: &ContainerWanted) -> Result<()> {
+    async fn fill(&self, container: &ContainerWanted, spool: Option<&Spool>) -> Result<()> {
         let engine = self.restoring.world.engine;
         health::settled(engine, container).await?;
         let mut parts = Vec::new();
@@ -156,7 +190,7 @@ impl<E: Engine> Loading<'_, E> {
         }
         let target = self.target(&container.name)?;
         let expected: u64 = parts.iter().map(|(facts, _, _)| facts.tables).sum();
-        database::load(engine, &target, parts, LOAD_DEADLINE).await?;
+        database::load(engine, &target, parts, LOAD_DEADLINE, spool).await?;
         let found: u64 = database::facts(engine, &target).await?.iter().map(|facts| facts.tables).sum();
         if found < expected {
             return Err(Error::external(format!("{} has {found} tables after the load, the snapshot says {expected}", container.name)));

@@ -66,7 +66,7 @@ async fn mongodb() {
         assert_eq!(rows, [("app.empty", 0), ("app.posts", 2), ("app.texts", 2000), ("app.ts", 1), ("other-ö.things", 1)]);
         js(&into, "admin.getSiblingDB('app').newer.insertOne({});");
         let source = (facts.clone(), Content::Dump, shelf.read(&parts[0].stored).unwrap());
-        database::load_with(&engine, &into.target, vec![source], options(road)).await.unwrap();
+        database::load_with(&engine, &into.target, vec![source], options(road), None).await.unwrap();
         assert_eq!(js(&into, SUM), sum, "{road:?}");
         damaged(&engine, &into, &shelf, &parts[0], road).await;
     }
@@ -88,7 +88,7 @@ async fn damaged(engine: &Docker, into: &Server, shelf: &Shelf, part: &Part, roa
         assert!(database::check(DatabaseKind::Mongodb, Content::Dump, &mut wrong.as_slice()).is_err(), "{number}");
         if number % 6 == 5 {
             let source = (part.facts.clone(), Content::Dump, Box::new(Cursor::new(wrong)) as Box<dyn Read + Send>);
-            let result = database::load_with(engine, &into.target, vec![source], options(road)).await;
+            let result = database::load_with(engine, &into.target, vec![source], options(road), None).await;
             assert!(result.is_err(), "{number} was loaded");
         }
     }

@@ -101,7 +101,7 @@ async fn suite(kind: DatabaseKind) {
         sql(&from, "DELETE FROM app.log WHERE what = 'late'");
         sql(&into, "CREATE DATABASE IF NOT EXISTS app; CREATE TABLE IF NOT EXISTS app.newer (x INT)");
         let source = (parts[0].facts.clone(), Content::Dump, shelf.read(&parts[0].stored).unwrap());
-        database::load_with(&engine, &into.target, vec![source], options).await.unwrap();
+        database::load_with(&engine, &into.target, vec![source], options, None).await.unwrap();
         assert_eq!(sql(&into, SUM), sum, "{road:?}");
         truncated(&engine, &into, &parts[0].facts, &plain, road).await;
     }
@@ -121,7 +121,7 @@ async fn truncated(engine: &Docker, into: &Server, facts: &DatabaseFacts, plain:
             continue;
         }
         let source = (facts.clone(), Content::Dump, Box::new(Cursor::new(cut)) as Box<dyn Read + Send>);
-        let result = database::load_with(engine, &into.target, vec![source], options(road)).await;
+        let result = database::load_with(engine, &into.target, vec![source], options(road), None).await;
         assert!(result.is_err(), "{length} of {} bytes were loaded", plain.len());
     }
 }

@@ -102,11 +102,11 @@ async fn postgresql() {
         sql(&from, "app", "delete from s.log where what = 'late'");
         if road == Road::Fifo {
             // Over nothing first, then over what is newer.
-            database::load_with(&engine, &into.target, sources(&shelf, &parts), options).await.unwrap();
+            database::load_with(&engine, &into.target, sources(&shelf, &parts), options, None).await.unwrap();
             assert_eq!(sql(&into, "app", SUM), sum);
         }
         sql(&into, "app", "create table s.newer (x int)");
-        database::load_with(&engine, &into.target, sources(&shelf, &parts), options).await.unwrap();
+        database::load_with(&engine, &into.target, sources(&shelf, &parts), options, None).await.unwrap();
         assert_eq!(sql(&into, "app", SUM), sum, "{road:?}");
         truncated(&engine, &into, &shelf, &parts, road).await;
     }
@@ -128,7 +128,7 @@ async fn truncated(engine: &Docker, into: &Server, shelf: &Shelf, parts: &[Part]
                 assert!(database::check(part.facts.kind, part.content, &mut cut.as_slice()).is_err(), "{length}");
             }
             let source = (part.facts.clone(), part.content, Box::new(Cursor::new(cut)) as Box<dyn Read + Send>);
-            let result = database::load_with(engine, &into.target, vec![source], options(road)).await;
+            let result = database::load_with(engine, &into.target, vec![source], options(road), None).await;
             assert!(result.is_err(), "{length} of {} bytes of {} were loaded", plain.len(), part.stored.name);
         }
     }
