@@ -4,11 +4,12 @@ use std::io::IsTerminal;
 
 use serde_json::json;
 
-use super::context::Context;
+use super::context::{Context, Loaded};
 use super::{select, show};
-use crate::backup::forget;
+use crate::backup::{blocking, forget};
 use crate::error::{Error, Result};
 use crate::plan::retention::Verdict;
+use crate::restore::kept;
 
 /// Delete the snapshots that no rule of `keep:` wants
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let loaded = context.load()?;
     let engine = context.engine().await?;
     let _lock = if args.dry_run { None } else { Some(context.lock(&loaded, &engine, "forget").await?) };
+    replaced(context, &loaded, args).await?;
     let mut verdicts = forget::verdicts(&loaded.config, context.now)?;
     if let Some(selector) = &args.selector {
         let known = |id: &str| verdicts.iter().any(|verdict| verdict.id.instance.to_string() == id);
@@ -74,4 +76,30 @@ fn agree(context: &Context, going: usize) -> Result<()> {
         .interact()
         .map_err(|error| Error::external("cannot ask on this terminal").cause(error))?;
     if agreed { Ok(()) } else { Err(Error::usage("nothing was deleted")) }
+}
+
+/// What restores replaced: kept until somebody confirms, or for a month.
+async fn replaced(context: &Context, loaded: &Loaded, args: &Args) -> Result<()> {
+    let layout = &loaded.config.layout;
+    for record in kept::all(layout)? {
+        let id = record.instance.clone();
+        let meant = |selector: &str| {
+            selector == id.to_string() || select::ids(&loaded.config, selector).is_ok_and(|ids| ids.contains(&id.to_string()))
+        };
+        if args.selector.as_deref().is_some_and(|selector| !meant(selector)) {
+            continue;
+        }
+        let what = format!("{id}: what the restore of {} replaced", record.at.format("%Y-%m-%d"));
+        if !record.may_go(context.now) {
+            let until = record.kept_until().format("%Y-%m-%d");
+            context.note(&format!("{what} is kept until {until}; summoner restore --confirm {id} deletes it now"));
+        } else if args.dry_run {
+            context.note(&format!("{what} would be deleted"));
+        } else {
+            let layout = layout.clone();
+            blocking(move |_| kept::confirm(&layout, &id)).await?;
+            context.note(&format!("{what} is deleted: nobody took it back within {} days", kept::KEPT_DAYS));
+        }
+    }
+    Ok(())
 }

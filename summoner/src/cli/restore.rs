@@ -4,6 +4,7 @@ use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeZone, Utc};
 
 use super::context::{Context, Loaded};
 use super::{plan, select, show};
+use crate::backup::blocking;
 use crate::docker::engine::Docker;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -47,10 +48,11 @@ pub struct Args {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let loaded = context.load()?;
     if args.confirm {
-        let id = select::one(&loaded.config, &args.selector)?.id.clone();
+        let id = to_confirm(&loaded, &args.selector)?;
         let engine = context.engine().await?;
         let _lock = context.lock(&loaded, &engine, &format!("restore --confirm {id}")).await?;
-        kept::confirm(&loaded.config.layout, &id)?;
+        let (layout, confirmed) = (loaded.config.layout.clone(), id.clone());
+        blocking(move |_| kept::confirm(&layout, &confirmed)).await?;
         context.note(&format!("{id}: confirmed; what the restore replaced is deleted"));
         return Ok(0);
     }
@@ -59,6 +61,15 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
         return undo(context, &loaded, &engine, &args.selector).await;
     }
     bring_back(context, &loaded, &engine, args).await
+}
+
+/// An instance that was removed since then is known by what its restore keeps.
+fn to_confirm(loaded: &Loaded, selector: &str) -> Result<InstanceId> {
+    let kept = |id: &InstanceId| kept::find(&loaded.config.layout, id).is_ok_and(|record| record.is_some());
+    match select::one(&loaded.config, selector) {
+        Ok(instance) => Ok(instance.id.clone()),
+        Err(error) => selector.parse().ok().filter(kept).ok_or(error),
+    }
 }
 
 async fn undo(context: &Context, loaded: &Loaded, engine: &Docker, selector: &str) -> Result<u8> {

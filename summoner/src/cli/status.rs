@@ -11,6 +11,7 @@ use crate::journal;
 use crate::observe::{Situation, observe};
 use crate::plan::schedule::{Clock, jobs};
 use crate::repository::Repository;
+use crate::restore::kept;
 
 /// Show instances, their containers and what needs a person
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     if args.json {
         show::json(&report)?;
     } else {
-        show::text(&text(&report, args.selector.is_some()))?;
+        show::text(&(text(&report, args.selector.is_some()) + &unconfirmed(&loaded, &report)?))?;
     }
     Ok(if report.problems.is_empty() { 0 } else { Kind::Partial.exit_code() })
 }
@@ -112,6 +113,20 @@ fn text(report: &Report, detailed: bool) -> String {
         text += &show::table(&["CONTAINER", "DATABASE", "INSTANCE"], &rows);
     }
     text + &problems(&report.problems)
+}
+
+/// Nothing is wrong with them: a person is reminded.
+fn unconfirmed(loaded: &Loaded, report: &Report) -> Result<String> {
+    let mut text = String::new();
+    for record in kept::all(&loaded.config.layout)? {
+        let id = record.instance.to_string();
+        if report.instances.iter().any(|instance| instance.id == id) {
+            let (of, until) = (record.at.format("%Y-%m-%d %H:%M UTC"), record.kept_until().format("%Y-%m-%d"));
+            text += &format!("\n{id}: the restore of {of} is not confirmed; what it replaced is kept until {until}\n");
+            text += &format!("  next: summoner restore --confirm {id}   or --undo\n");
+        }
+    }
+    Ok(text)
 }
 
 fn problems(problems: &[Problem]) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::apply::crash;
@@ -14,6 +14,8 @@ use crate::name::InstanceId;
 
 const VERSION: u32 = 1;
 const MAX_BYTES: u64 = 4 << 20;
+/// What a restore replaced is kept this long when nobody confirms: as long as the snapshot before it.
+pub const KEPT_DAYS: i64 = 30;
 
 /// What a restore replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,18 @@ pub struct Record {
 }
 
 impl Record {
+    /// Until when what was replaced is kept without a word from a person.
+    #[must_use]
+    pub fn kept_until(&self) -> DateTime<Utc> {
+        self.at + TimeDelta::days(KEPT_DAYS)
+    }
+
+    /// Whether it may be deleted: nobody took it back in time, or somebody confirmed and the deleting was cut off.
+    #[must_use]
+    pub fn may_go(&self, now: DateTime<Utc>) -> bool {
+        self.confirmed || self.kept_until() <= now
+    }
+
     /// The way back, from what is live now.
     #[must_use]
     pub fn reversed(&self) -> Vec<Move> {
@@ -180,7 +194,9 @@ mod tests {
         entry.moves.push(one);
         record(&layout, &entry).unwrap();
         assert!(refuse_unconfirmed(&layout, &id).unwrap_err().message.contains("is not confirmed yet"));
-        assert_eq!(all(&layout).unwrap().len(), 1);
+        let all = all(&layout).unwrap();
+        assert_eq!(all.len(), 1);
+        assert!(!all[0].may_go(now + TimeDelta::days(29)) && all[0].may_go(now + TimeDelta::days(30)));
         confirm(&layout, &id).unwrap();
         assert!(!old.exists());
         refuse_unconfirmed(&layout, &id).unwrap();
