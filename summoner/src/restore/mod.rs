@@ -19,7 +19,7 @@ use crate::backup::{self, Taking};
 use crate::config;
 use crate::disk;
 use crate::docker::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::journal::{self, Doing, Entry, Journal, Move};
 use crate::layout::Layout;
@@ -27,7 +27,7 @@ use crate::name::InstanceId;
 use crate::observe::{Situation, observe};
 use crate::plan::Plan;
 use crate::plan::restore::{Part, Present, restore};
-use crate::plan::snapshot::{Purpose, Snapshot};
+use crate::plan::snapshot::{Content, Purpose, Snapshot};
 use crate::plan::state::Running;
 use crate::plan::wanted::InstanceWanted;
 use crate::repository::Repository;
@@ -53,6 +53,12 @@ pub struct Restoring<'a, E> {
 impl<E: Engine> Restoring<'_, E> {
     fn say(&self, message: impl Into<String>) {
         self.world.tell(&Event::Progress { instance: Some(self.instance.id.to_string()), message: message.into() });
+    }
+
+    /// An application that loads its own dump changes its live data: no rename brings that back.
+    fn loads_in_place(&self) -> bool {
+        let own = self.snapshot.manifest.artefacts.iter().any(|artefact| artefact.content == Content::Files);
+        own && self.part.databases() && self.instance.keeping.dump.is_some()
     }
 
     fn present(&self) -> Present {
@@ -82,8 +88,13 @@ pub async fn run<E: Engine>(restoring: &Restoring<'_, E>) -> Result<()> {
     journal::refuse_open(world.layout(), id)?;
     restoring.say("checking the snapshot");
     check::whole(restoring).await?;
-    if restoring.present().running {
-        safety(restoring).await?;
+    let present = restoring.present();
+    let taken = present.running && safety(restoring).await;
+    if restoring.loads_in_place() && present.files && !taken {
+        return Err(Error::external(format!(
+            "{id} loads its own dump over its live data, and the present state could not be taken before"
+        ))
+        .next(format!("summoner start {id}, then the same command again: nothing was touched")));
     }
     // From here on the next command knows what to tidy away.
     let mut entry = Entry::new(id.clone(), Doing::Restore, world.now);
@@ -97,10 +108,17 @@ pub async fn run<E: Engine>(restoring: &Restoring<'_, E>) -> Result<()> {
     match staged.await {
         Ok(staged) => swap::swap(world, restoring.instance, &staged, journal).await,
         Err(error) => {
-            discard(world, id, &[]).await?;
-            stage::discard_volumes(restoring).await?;
-            journal.end()?;
-            Err(error.next("nothing that is live was touched"))
+            let error = error.next("nothing that is live was touched");
+            let tidied = async {
+                discard(world, id, &[]).await?;
+                stage::discard_volumes(restoring).await?;
+                journal.end()
+            };
+            // What cannot be tidied away stays in the journal, for the next command.
+            Err(match tidied.await {
+                Ok(()) => error,
+                Err(second) => error.also(&second),
+            })
         }
     }
 }
@@ -134,20 +152,25 @@ pub(crate) async fn discard<E: Engine>(world: &World<'_, E>, id: &InstanceId, mo
     beside.iter().try_for_each(|folder| disk::remove_if_empty(folder).map(drop))
 }
 
-/// The present state as a snapshot. When it cannot be taken the restore goes on: what is replaced is kept anyway.
-async fn safety<E: Engine>(restoring: &Restoring<'_, E>) -> Result<()> {
+/// The present state as a snapshot; whether it was taken. When not, the restore goes on: what is replaced is kept anyway.
+async fn safety<E: Engine>(restoring: &Restoring<'_, E>) -> bool {
     let Restoring { world, situation, instance, settings, repository, .. } = restoring;
     let taking = Taking { world, situation, instance, settings, repository, purpose: Purpose::PreRestore };
     match backup::backup(&taking).await {
-        Ok(snapshot) => world.tell(&Event::Note { message: format!("{}: the present state is {}", instance.id, snapshot.manifest.id) }),
-        Err(error) => world.tell(&Event::Note {
-            message: format!(
-                "{}: the present state could not be taken ({}); what is replaced is kept beside it",
-                instance.id, error.message
-            ),
-        }),
+        Ok(snapshot) => {
+            world.tell(&Event::Note { message: format!("{}: the present state is {}", instance.id, snapshot.manifest.id) });
+            true
+        }
+        Err(error) => {
+            world.tell(&Event::Note {
+                message: format!(
+                    "{}: the present state could not be taken ({}); what is replaced is kept beside it",
+                    instance.id, error.message
+                ),
+            });
+            false
+        }
     }
-    Ok(())
 }
 
 /// Puts back what the last restore replaced; the restored state is kept in its place until it is confirmed.

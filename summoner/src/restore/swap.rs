@@ -39,6 +39,9 @@ pub(super) async fn swap<E: Engine>(world: &World<'_, E>, instance: &InstanceWan
         Err(error) => {
             say(world, instance, "it did not come up; putting the old state back".into());
             match back(world, instance, journal).await {
+                Ok(()) if staged.own_dump => {
+                    Err(error.next(format!("summoner restore {} --snapshot ID   with the backup that was taken just before", instance.id)))
+                }
                 Ok(()) => Err(error.next(format!("the state before the restore of {} is there again; nothing was lost", instance.id))),
                 Err(second) => Err(error
                     .also(&second)

@@ -10,4 +10,5 @@ mod law;
 mod minions;
 mod orphans;
 mod programs;
+mod recover;
 mod world;

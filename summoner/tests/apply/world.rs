@@ -117,7 +117,7 @@ impl World {
         observe(&*self.fake, &self.config, minions::catalogue(), self.now).await
     }
 
-    fn world(&self) -> apply::World<'_, Fake> {
+    pub fn world(&self) -> apply::World<'_, Fake> {
         apply::World {
             engine: &self.fake,
             config: &self.config,
