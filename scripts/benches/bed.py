@@ -34,6 +34,21 @@ def run(words, cwd=None, hear=lambda line: None, stdin=subprocess.DEVNULL):
         raise SystemExit(f"bench: {' '.join(words)} ended with {child.returncode}\n{''.join(said[-40:])}")
     return time.monotonic() - since
 
+class Stages:
+    """When a command said what, in seconds since its begin."""
+    def __init__(self):
+        self.said = []
+
+    def run(self, *words):
+        since = time.monotonic()
+        def hear(line):
+            event = json.loads(line) if line.startswith("{") else {}
+            self.said.append((time.monotonic() - since, event.get("message") or event.get("doing") or ""))
+        return run([*SUMMONER, *words, "--progress", "json"], hear=hear)
+
+    def __str__(self):
+        return "; ".join(f"{at:.1f} s {words.replace(NAME, 'bench')}" for at, words in self.said if words)
+
 def peak(words):
     """The largest resident set of a program, in MB. Not by Python's own wait4: Linux counts what Python held before the exec."""
     run(["time", "-q", "-f", "%M", "-o", f"{HERE}/peak", *words])

@@ -1,5 +1,5 @@
 """Databases of some size: dumped, restored, and what a plain pipe needs for the same."""
-import json, os, pathlib, random, subprocess, time
+import os, pathlib, random, subprocess, time
 
 from . import bed
 from .bed import ENVIRONMENT, HERE, IMAGE, LABEL, NAME, SUMMONER, engine, note, row, run
@@ -119,6 +119,7 @@ def dump():
         ours, limits, gzip = [], [], []
         for _ in range(ROUNDS):
             limits.append(limit(kind))
+            os.sync()
             ours.append(run([*SUMMONER, "dump", kind.instance]))
         gzip.append(shell(f"docker exec {kind.container} sh -c '{kind.dump}' | gzip > {HERE}/dump.gz"))
         row(f"dump, {kind.name}, {size:.1f} GB : the limit", ours, [max(each) for each in limits], 1.15)
@@ -133,14 +134,13 @@ def restore():
         theirs = [plain(kind)]
         # Stopped first: the snapshot for safety, which a plain pipe has not, is not what is measured.
         run([*SUMMONER, "stop", kind.instance])
-        stages, since = [], time.monotonic()
-        def hear(line):
-            stages.append((time.monotonic() - since, json.loads(line).get("message", "") if line.startswith("{") else ""))
-        ours = [run([*SUMMONER, "restore", kind.instance, "--only", "database", "--progress", "json"], hear=hear)]
+        os.sync()
+        stages = bed.Stages()
+        ours = [stages.run("restore", kind.instance, "--only", "database")]
         run([*SUMMONER, "restore", kind.instance, "--confirm"])
         peer, aim = ("mariadb < file", 0.8) if kind is MARIADB else ("pg_restore -j2", 1.1)
         row(f"restore, {kind.name}, {size:.1f} GB : {peer}", ours, theirs, aim)
-        note("at " + ", ".join(f"{at:.1f} s {words}" for at, words in stages if words))
+        note(str(stages))
 
 def plain(kind):
     """A new server with the image's defaults, loaded by the tool alone."""
@@ -171,4 +171,4 @@ def memory(size):
         peaks.append([bed.peak([*SUMMONER, "dump", kind.instance]) for kind in KINDS])
     for kind, few, many in zip(KINDS, *peaks):
         row(f"peak memory of dump, {kind.name} : the aim", [many], [64], 1, bed.megabytes)
-        row(f"  : at a quarter of the size", [many], [few], 1.25, bed.megabytes)
+        row("  : at a quarter of the size", [many], [few], 1.25, bed.megabytes)

@@ -48,6 +48,7 @@ def restic(*words):
     return run(["restic", "-r", REPOSITORY, "--cache-dir", f"{HERE}/cache", "--password-file", f"{HERE}/password", "-q", *words])
 
 def restic_begin():
+    shutil.rmtree(REPOSITORY, ignore_errors=True)
     bed.write("password", "bench")
     restic("init")
 
@@ -67,15 +68,20 @@ def files():
         for who in (("ours", "theirs"), ("theirs", "ours"))[turn % 2]:
             folder = mine if who == "ours" else REPOSITORY
             before = size(folder)
+            # Whoever flushes must not wait for what the other left.
+            os.sync()
             took[who] = run([*SUMMONER, "backup", INSTANCE]) if who == "ours" else restic("backup", FOLDER)
             grew[who] = size(folder) - before
         row(f"backup, {what} : restic", [took["ours"]], [took["theirs"]], 1)
         row("  bytes", [grew["ours"]], [grew["theirs"]], 1.1 if turn < 2 else None, bed.megabytes)
+    os.sync()
     theirs = [restic("restore", "latest", "--target", ROOM)]
     shutil.rmtree(ROOM)
     run([*SUMMONER, "stop", INSTANCE])
-    ours = [run([*SUMMONER, "restore", INSTANCE, "--only", "files"])]
-    row("restore : restic", ours, theirs, 1)
+    os.sync()
+    stages = bed.Stages()
+    row("restore : restic", [stages.run("restore", INSTANCE, "--only", "files")], theirs, 1)
+    note(str(stages))
     run([*SUMMONER, "restore", INSTANCE, "--confirm"])
 
 def stopped(work=lambda: None):

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
+use futures_util::future::try_join;
+
 use super::ask::{Question, ask};
 use super::run::{self, Ending, Order};
 use super::sql_end::globals_complete;
@@ -187,8 +189,8 @@ async fn archive<E: Engine>(
         return Err(explain::short(&at.target.container, "it does not begin as an archive does"));
     }
     let stored = super::finish(sink.into).await?;
-    decode(at, options, sinks.read(&stored)?).await?;
-    let found = listed(at, options, sinks.read(&stored)?).await?;
+    let read_back = decode(at, options, sinks.read(&stored)?);
+    let ((), found) = try_join(read_back, listed(at, options, sinks.read(&stored)?)).await?;
     if found != counts {
         let cause = format!("{} tables and {} views are in it, the server has {} and {}", found.0, found.1, counts.0, counts.1);
         return Err(explain::short(&at.target.container, &cause));

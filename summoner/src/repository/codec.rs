@@ -5,7 +5,9 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
@@ -26,6 +28,8 @@ const JOB: u32 = 2 * 1024 * 1024;
 /// No job begins with the end of the one before it: that costs a tenth of the work and saves a hundredth of the bytes.
 const NO_OVERLAP: u32 = 1;
 const BUFFER: usize = 256 * 1024;
+/// How much is written between two early flushes.
+const EARLY: u64 = 16 * 1024 * 1024;
 
 /// How artefacts and packs are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,7 +94,8 @@ impl Output {
 
     fn with_threads(path: &Path, compression: Compression, threads: usize) -> Result<Self> {
         let file = disk::create_new(path, 0o600)?;
-        let out = Hashing { file: BufWriter::with_capacity(BUFFER, file), hash: Sha256::new(), bytes: 0 };
+        let early = if threads > 1 { Some(Early::begin(&file).map_err(|error| Error::io("flush", path, &error))?) } else { None };
+        let out = Hashing { file: BufWriter::with_capacity(BUFFER, file), hash: Sha256::new(), bytes: 0, early };
         let encoder = match compression {
             Compression::Zstd => Encoder::Zstd(zstd_encoder(out, threads).map_err(|error| Error::io("compress to", path, &error))?),
             Compression::Gzip => Encoder::Gzip(GzEncoder::new(out, flate2::Compression::new(GZIP_LEVEL))),
@@ -109,7 +114,11 @@ impl Output {
             Encoder::Zstd(encoder) => encoder.finish(),
             Encoder::Gzip(encoder) => encoder.finish(),
         };
-        let flushed = ended.and_then(|mut out| out.file.flush().map(|()| out)).and_then(|out| out.file.get_ref().sync_all().map(|()| out));
+        let flushed = ended.and_then(|mut out| {
+            out.file.flush()?;
+            out.early.take().map_or(Ok(()), Early::end)?;
+            out.file.get_ref().sync_all().map(|()| out)
+        });
         match flushed {
             Ok(out) => Ok(Written { bytes: out.bytes, raw: self.raw, sha256: hex::encode(out.hash.finalize()) }),
             Err(error) => {
@@ -168,6 +177,41 @@ struct Hashing {
     file: BufWriter<File>,
     hash: Sha256,
     bytes: u64,
+    early: Option<Early>,
+}
+
+/// Flushes a file while it is still being written, so that the last flush finds little to do.
+struct Early {
+    wake: SyncSender<()>,
+    /// What was written since it was last woken.
+    since: u64,
+    /// The kernel tells an error of the disk once: what was heard here must not get lost.
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Early {
+    fn begin(file: &File) -> io::Result<Self> {
+        let file = file.try_clone()?;
+        let (wake, woken) = sync_channel(1);
+        let work = move || woken.iter().try_for_each(|()| file.sync_data());
+        let thread = std::thread::Builder::new().name("flush".into()).spawn(work)?;
+        Ok(Self { wake, since: 0, thread })
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.since += bytes as u64;
+        if self.since >= EARLY {
+            self.since = 0;
+            // One that is at work, or that failed, is woken in vain: the end decides.
+            let woken = self.wake.try_send(());
+            tracing::trace!(?woken, "early flush");
+        }
+    }
+
+    fn end(self) -> io::Result<()> {
+        drop(self.wake);
+        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread that flushes ended")))
+    }
 }
 
 impl Write for Hashing {
@@ -175,6 +219,9 @@ impl Write for Hashing {
         let written = self.file.write(bytes)?;
         self.hash.update(&bytes[..written]);
         self.bytes += written as u64;
+        if let Some(early) = &mut self.early {
+            early.wrote(written);
+        }
         Ok(written)
     }
 
