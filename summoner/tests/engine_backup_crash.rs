@@ -142,7 +142,7 @@ impl Duo {
 
     /// The next command, whichever it is, ends what was begun. This one changes nothing else.
     fn next(&self) {
-        self.bed.ok(&["forget"]);
+        self.bed.ok(&["forget", "--yes"]);
     }
 
     /// Ids of the snapshots, with whether each was found whole.
@@ -268,7 +268,7 @@ fn forgetting_killed_anywhere_leaves_what_stays_whole() {
             }
         }
         let newest = duo.snapshots().keys().next_back().unwrap().clone();
-        let finished = duo.killed_at(&["forget"], effect);
+        let finished = duo.killed_at(&["forget", "--yes"], effect);
         duo.bed.ok(&["verify", "--read-data"]);
         assert_eq!(duo.snapshots().get(&newest), Some(&true), "a kill at effect {effect}");
         if finished {
