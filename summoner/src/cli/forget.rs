@@ -98,7 +98,11 @@ async fn replaced(context: &Context, loaded: &Loaded, args: &Args) -> Result<()>
         } else {
             let layout = layout.clone();
             blocking(move |_| kept::confirm(&layout, &id)).await?;
-            context.note(&format!("{what} is deleted: nobody took it back within {} days", kept::KEPT_DAYS));
+            if record.confirmed {
+                context.note(&format!("{what} is deleted, as was confirmed"));
+            } else {
+                context.note(&format!("{what} is deleted: nobody took it back within {} days", kept::KEPT_DAYS));
+            }
         }
     }
     Ok(())
