@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,9 @@ use index::Index;
 pub const VERSION: u32 = 1;
 /// The name of the tree among the artefacts, without the ending of its compression.
 pub const TREE: &str = "tree.tar";
+/// How often a lock that somebody else has is asked for, and the time between.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// The longest manifest.
 const TEXT_MAX: u64 = 64 * 1024 * 1024;
 const README: &str = include_str!("exit/README.txt");
@@ -216,9 +220,15 @@ impl Repository {
     }
 
     fn lock(&self, instance: &InstanceId, what: &str, hold: Hold) -> Result<Box<dyn Held>> {
-        self.backend.lock(&layout::lock(instance, what), hold)?.ok_or_else(|| {
-            Error::new(Kind::Locked, format!("another command works on the backups of {instance}")).next("wait for it to end")
-        })
+        let name = layout::lock(instance, what);
+        for _ in 0..LOCK_TRIES {
+            if let Some(held) = self.backend.lock(&name, hold)? {
+                return Ok(held);
+            }
+            // A program that the last holder was just starting has it for the moment of its start.
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        Err(Error::new(Kind::Locked, format!("another command works on the backups of {instance}")).next("wait for it to end"))
     }
 
     /// Removes what a crash left: drafts, and folders whose manifest was not written or was taken away first.
