@@ -81,7 +81,8 @@ impl Draft {
         if let Some(missing) = manifest.files.iter().flat_map(|files| &files.packs).find(|id| !there(id)) {
             return Err(Error::internal(format!("the pack {missing} of {} was not written", self.id)));
         }
-        let parent = self.repository.list(Some(&self.id.instance))?.0.pop().map(|snapshot| snapshot.manifest);
+        let earlier: Vec<Manifest> =
+            self.repository.list(Some(&self.id.instance))?.0.into_iter().map(|snapshot| snapshot.manifest).collect();
         manifest.bytes_added = self.added.load(Ordering::SeqCst);
         for artefact in &manifest.artefacts {
             let file = self.folder.join(&artefact.name);
@@ -90,7 +91,8 @@ impl Draft {
                 return Err(Error::external(format!("{} is not as it was written", file.display())));
             }
             let blob = layout::artefact(&self.id.instance, &self.id.stamp(), &artefact.name);
-            let same = parent.as_ref().and_then(|parent| {
+            // The newest that holds it: between two backups lies a dump, which has no tree.
+            let same = earlier.iter().rev().find_map(|parent| {
                 let same = parent.artefacts.iter().find(|old| old.sha256 == artefact.sha256 && old.bytes == artefact.bytes)?;
                 Some(layout::artefact(&parent.id.instance, &parent.id.stamp(), &same.name))
             });
