@@ -151,6 +151,18 @@ impl Layout {
         self.own().join("authority.pem")
     }
 
+    /// What the owner of the proxy puts beside Summoner's own configuration, in nginx-proxy's layout.
+    #[must_use]
+    pub fn proxy(&self) -> PathBuf {
+        self.own().join("proxy")
+    }
+
+    /// One folder of it: `vhost.d`, `htpasswd`, `conf.d` or `html`.
+    #[must_use]
+    pub fn proxy_folder(&self, folder: ProxyFolder) -> PathBuf {
+        self.proxy().join(folder.name())
+    }
+
     /// nginx's configuration: generation folders and the link to the current one.
     #[must_use]
     pub fn nginx(&self) -> PathBuf {
@@ -167,6 +179,35 @@ impl Layout {
     #[must_use]
     pub fn nginx_current(&self) -> PathBuf {
         self.nginx().join("current")
+    }
+}
+
+/// The owner's folders beside the proxy's configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyFolder {
+    /// A file a host, included in its server.
+    Vhosts,
+    /// A file of names and passwords a host.
+    Passwords,
+    /// Files for the whole proxy.
+    Conf,
+    /// Static files: the challenge of ACME, error pages.
+    Html,
+}
+
+impl ProxyFolder {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Vhosts, Self::Passwords, Self::Conf, Self::Html];
+
+    /// Its name on disk, as people know it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vhosts => "vhost.d",
+            Self::Passwords => "htpasswd",
+            Self::Conf => "conf.d",
+            Self::Html => "html",
+        }
     }
 }
 

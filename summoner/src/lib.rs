@@ -12,6 +12,7 @@ pub mod fault;
 pub mod layout;
 pub mod minion;
 pub mod name;
+pub mod vhost;
 pub mod yaml;
 
 // DECIDE: pure; no async, no file system, no engine, no clock, no environment.

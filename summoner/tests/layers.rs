@@ -10,7 +10,7 @@ use regex::Regex;
 
 /// The layers from the bottom up: a module imports from its own layer and those below.
 const LAYERS: [(&str, &[&str]); 4] = [
-    ("WANTED", &["compose", "config", "error", "event", "fault", "layout", "minion", "name", "yaml"]),
+    ("WANTED", &["compose", "config", "error", "event", "fault", "layout", "minion", "name", "vhost", "yaml"]),
     ("DECIDE", &["plan"]),
     (
         "WORLD",
