@@ -30,7 +30,7 @@ const fn of_proxy(name: &'static str, meaning: &'static str) -> Variable {
 }
 
 /// All variables; beside them each secret is `SECRET_<NAME>`, and several databases have `DATABASE_FILES_<SERVICE>`.
-pub const VARIABLES: [Variable; 19] = [
+pub const VARIABLES: [Variable; 20] = [
     variable("INSTANCE", "the instance, `ghost-example.org`"),
     variable("APP", "the minion's name, `ghost`"),
     variable("DOMAIN", "the domain, `example.org`"),
@@ -50,6 +50,7 @@ pub const VARIABLES: [Variable; 19] = [
     of_proxy("PROXY_ADDRESS", "the host's address that the ports are published on, `0.0.0.0` for all"),
     of_proxy("NGINX", "the host folder of the rendered nginx configuration"),
     of_proxy("CERTS", "the host folder of certificates and keys"),
+    of_proxy("PROXY", "the host folder with the owner's `vhost.d`, `htpasswd`, `conf.d` and `html`, and `run` for sockets"),
 ];
 
 /// The variable that holds a secret.
@@ -149,6 +150,7 @@ impl Variables {
         if inputs.minion.proxy {
             self.set("NGINX", layout.nginx().display().to_string());
             self.set("CERTS", layout.certs().display().to_string());
+            self.set("PROXY", layout.proxy().display().to_string());
         }
     }
 

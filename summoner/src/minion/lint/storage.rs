@@ -52,7 +52,7 @@ fn check_mount(lint: &mut Lint<'_>, service: &str, mount: &Mount) {
 
 /// Whether a path lies in another folder that minions may mount.
 fn elsewhere(lint: &Lint<'_>, source: &str) -> bool {
-    let own = ["DATABASE_FILES", "SECRETS", "NGINX", "CERTS"].map(str::to_owned);
+    let own = ["DATABASE_FILES", "SECRETS", "NGINX", "CERTS", "PROXY"].map(str::to_owned);
     let databases = lint.minion.databases.iter().map(|database| database_variable(&database.service));
     own.into_iter().chain(databases).any(|name| {
         let root = lint.variables.get(&name);
