@@ -22,15 +22,8 @@ pub struct DumpArgs {
     /// Also every database container that follows the names and that Summoner did not install
     #[arg(long)]
     all: bool,
-    /// Print the plan and change nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// The schedule asks: a dump that shrank to less than half is refused
-    #[arg(long, hide = true)]
-    scheduled: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 /// Take files, databases and secrets at one point; the application stands still for a moment
@@ -38,6 +31,13 @@ pub struct DumpArgs {
 pub struct BackupArgs {
     /// Which instances [default: all of config.yml]
     selector: Vec<String>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// What both have in common.
+#[derive(Debug, clap::Args)]
+struct How {
     /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -54,14 +54,6 @@ enum Subject {
     Instance(InstanceId),
     /// Databases of one instance that is not ours.
     Foreign(Vec<ContainerName>),
-}
-
-/// How it is to be taken.
-struct Order {
-    kind: Kind,
-    json: bool,
-    scheduled: bool,
-    dry_run: bool,
 }
 
 impl std::fmt::Display for Subject {
@@ -91,8 +83,7 @@ pub(super) async fn dump(context: &Context, args: &DumpArgs) -> Result<u8> {
     if args.all {
         subjects.extend(strangers.chunk_by(|a, b| a.instance == b.instance).map(|names| Subject::Foreign(names.to_vec())));
     }
-    all(context, &loaded, &engine, subjects, &Order { kind: Kind::Dump, json: args.json, scheduled: args.scheduled, dry_run: args.dry_run })
-        .await
+    all(context, &loaded, &engine, subjects, Kind::Dump, &args.how).await
 }
 
 pub(super) async fn backup(context: &Context, args: &BackupArgs) -> Result<u8> {
@@ -108,24 +99,17 @@ pub(super) async fn backup(context: &Context, args: &BackupArgs) -> Result<u8> {
     if args.selector.is_empty() {
         subjects.extend(loaded.config.instances.iter().map(|instance| Subject::Instance(instance.id.clone())));
     }
-    all(
-        context,
-        &loaded,
-        &engine,
-        subjects,
-        &Order { kind: Kind::Backup, json: args.json, scheduled: args.scheduled, dry_run: args.dry_run },
-    )
-    .await
+    all(context, &loaded, &engine, subjects, Kind::Backup, &args.how).await
 }
 
-async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<Subject>, order: &Order) -> Result<u8> {
-    let purpose = if order.scheduled { Purpose::Schedule } else { Purpose::Asked };
-    let word = if order.kind == Kind::Dump { "dump" } else { "backup" };
+async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<Subject>, kind: Kind, how: &How) -> Result<u8> {
+    let purpose = if how.scheduled { Purpose::Schedule } else { Purpose::Asked };
+    let word = if kind == Kind::Dump { "dump" } else { "backup" };
     if subjects.is_empty() {
         return Err(Error::usage("there is nothing in config.yml to take").next("summoner invoke MINION"));
     }
-    if order.dry_run {
-        return show_plans(context, loaded, engine, &subjects, order).await;
+    if how.dry_run {
+        return show_plans(context, loaded, engine, &subjects, kind, how).await;
     }
     let _lock = context.lock(loaded, engine, word).await?;
     let listener = context.listener();
@@ -138,7 +122,7 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
         // Each bears the time at which it was begun, not that of the first.
         let world = World { now: context.now + begun.elapsed(), ..world };
         let result = match subject {
-            Subject::Instance(id) => backup::take(&world, id, order.kind, purpose).await,
+            Subject::Instance(id) => backup::take(&world, id, kind, purpose).await,
             Subject::Foreign(names) => foreign::dump(&world, names, purpose).await.map(Some),
         };
         match result {
@@ -153,7 +137,7 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
             }
         }
     }
-    if order.json {
+    if how.json {
         snapshots::json(&taken)?;
     } else if !taken.is_empty() {
         show::text(&snapshots::table(&taken))?;
@@ -161,19 +145,19 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
     finish(context, &taken, failed, word)
 }
 
-async fn show_plans(context: &Context, loaded: &Loaded, engine: &Docker, subjects: &[Subject], order: &Order) -> Result<u8> {
+async fn show_plans(context: &Context, loaded: &Loaded, engine: &Docker, subjects: &[Subject], kind: Kind, how: &How) -> Result<u8> {
     let world = context.world(loaded, engine, &Silent);
     let mut all = Plan::default();
     for subject in subjects {
         match subject {
-            Subject::Instance(id) => all.steps.extend(backup::plan(&world, id, order.kind).await?.steps),
+            Subject::Instance(id) => all.steps.extend(backup::plan(&world, id, kind).await?.steps),
             Subject::Foreign(names) => {
                 let databases = names.iter().map(|name| (name.to_string(), true)).collect();
                 all.steps.extend(decide::dump(&names[0].instance, &decide::Facts { databases, ..Default::default() }).steps);
             }
         }
     }
-    plan::show_steps(&all, order.json)?;
+    plan::show_steps(&all, how.json)?;
     Ok(0)
 }
 

@@ -5,11 +5,10 @@
 use std::time::Duration;
 
 use bollard::container::LogOutput;
-use bollard::exec::{StartExecOptions, StartExecResults};
-use bollard::models::ExecConfig;
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 
+use super::session::{self, Attached};
 use super::{ExecOutput, ExecSpec, MAX_OUTPUT, failure};
 use crate::error::{Error, Result};
 
@@ -17,8 +16,7 @@ use crate::error::{Error, Result};
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(client: &bollard::Docker, container: &str, spec: &ExecSpec) -> Result<ExecOutput> {
-    let program = spec.command.first().map_or("nothing", String::as_str);
-    let doing = format!("run {program} in {container}");
+    let doing = session::doing(container, spec);
     let limit = spec.timeout.unwrap_or(DEFAULT_TIMEOUT);
     match tokio::time::timeout(limit, to_end(client, container, spec, &doing)).await {
         Ok(result) => result,
@@ -29,21 +27,7 @@ pub(super) async fn run(client: &bollard::Docker, container: &str, spec: &ExecSp
 
 async fn to_end(client: &bollard::Docker, container: &str, spec: &ExecSpec, doing: &str) -> Result<ExecOutput> {
     let explain = |error: bollard::errors::Error| failure::explain(doing, &error);
-    let config = ExecConfig {
-        attach_stdin: Some(spec.stdin.is_some()),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        tty: Some(false),
-        cmd: Some(spec.command.clone()),
-        user: spec.user.clone(),
-        env: Some(spec.environment.iter().map(|(key, value)| format!("{key}={value}")).collect()),
-        ..Default::default()
-    };
-    let id = client.create_exec(container, config).await.map_err(explain)?.id;
-    let started = client.start_exec(&id, Some(StartExecOptions { detach: false, ..Default::default() })).await.map_err(explain)?;
-    let StartExecResults::Attached { mut output, mut input } = started else {
-        return Err(Error::internal(format!("cannot {doing}: the engine detached")));
-    };
+    let Attached { id, mut input, mut output } = session::attach(client, container, spec, spec.stdin.is_some(), doing).await?;
     let mut result = ExecOutput::default();
     let send = async {
         if let Some(bytes) = &spec.stdin {

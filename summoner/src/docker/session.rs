@@ -42,12 +42,17 @@ pub struct ExecState {
     pub exit_code: Option<i64>,
 }
 
-pub(super) async fn open(client: &bollard::Docker, container: &str, spec: &ExecSpec) -> Result<ExecSession> {
-    let program = spec.command.first().map_or("nothing", String::as_str);
-    let doing = format!("run {program} in {container}");
-    let explain = |error: bollard::errors::Error| failure::explain(&doing, &error);
+/// A command that was started with its streams attached, as the client gives them.
+pub(super) struct Attached {
+    pub(super) id: String,
+    pub(super) input: Pin<Box<dyn AsyncWrite + Send>>,
+    pub(super) output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
+}
+
+pub(super) async fn attach(client: &bollard::Docker, container: &str, spec: &ExecSpec, stdin: bool, doing: &str) -> Result<Attached> {
+    let explain = |error: bollard::errors::Error| failure::explain(doing, &error);
     let config = ExecConfig {
-        attach_stdin: Some(true),
+        attach_stdin: Some(stdin),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         tty: Some(false),
@@ -57,10 +62,20 @@ pub(super) async fn open(client: &bollard::Docker, container: &str, spec: &ExecS
         ..Default::default()
     };
     let id = client.create_exec(container, config).await.map_err(explain)?.id;
-    let started = client.start_exec(&id, Some(StartExecOptions { detach: false, ..Default::default() })).await.map_err(explain)?;
-    let StartExecResults::Attached { output, input } = started else {
-        return Err(Error::internal(format!("cannot {doing}: the engine detached")));
-    };
+    match client.start_exec(&id, Some(StartExecOptions { detach: false, ..Default::default() })).await.map_err(explain)? {
+        StartExecResults::Attached { output, input } => Ok(Attached { id, input, output }),
+        StartExecResults::Detached => Err(Error::internal(format!("cannot {doing}: the engine detached"))),
+    }
+}
+
+/// What a command in a container is called in an error.
+pub(super) fn doing(container: &str, spec: &ExecSpec) -> String {
+    format!("run {} in {container}", spec.command.first().map_or("nothing", String::as_str))
+}
+
+pub(super) async fn open(client: &bollard::Docker, container: &str, spec: &ExecSpec) -> Result<ExecSession> {
+    let doing = doing(container, spec);
+    let Attached { id, input, output } = attach(client, container, spec, true, &doing).await?;
     let output = output.map(move |item| match item.map_err(|error| failure::explain(&doing, &error))? {
         LogOutput::StdErr { message } => Ok(ExecPiece::Err(message.into())),
         LogOutput::StdOut { message } => Ok(ExecPiece::Out(message.into())),
