@@ -5,6 +5,7 @@
 
 mod apps;
 mod backup;
+pub mod dns;
 pub mod edit;
 pub mod home;
 mod hosts;
