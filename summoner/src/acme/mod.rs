@@ -16,6 +16,7 @@ use crate::name::Domain;
 use crate::plan::cert::Observed;
 
 mod authority;
+pub mod dns;
 mod read;
 
 pub use authority::Authority;
