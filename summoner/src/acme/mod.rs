@@ -17,6 +17,7 @@ use crate::plan::cert::Observed;
 
 mod authority;
 pub mod dns;
+pub mod preflight;
 mod read;
 
 pub use authority::Authority;

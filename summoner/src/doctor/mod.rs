@@ -9,7 +9,7 @@ mod dns;
 mod engine;
 mod kernel;
 mod machine;
-mod own_addresses;
+pub(crate) mod own_addresses;
 pub mod ports;
 mod processor;
 mod proxy_ports;

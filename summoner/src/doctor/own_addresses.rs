@@ -6,10 +6,10 @@ use super::read_text;
 
 /// The addresses of this machine; none when the tables could not be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct OwnAddresses(Vec<IpAddr>);
+pub(crate) struct OwnAddresses(Vec<IpAddr>);
 
 /// Reads both tables. One that is absent (no IPv6) adds nothing.
-pub(super) fn read() -> OwnAddresses {
+pub(crate) fn read() -> OwnAddresses {
     let text = |path| read_text(path).ok().flatten().unwrap_or_default();
     OwnAddresses(parse_v4(&text("/proc/net/fib_trie")).into_iter().chain(parse_v6(&text("/proc/net/if_inet6"))).collect())
 }
@@ -18,6 +18,11 @@ impl OwnAddresses {
     /// Whether this is one of them; None when they are not known.
     pub(super) fn has(&self, address: IpAddr) -> Option<bool> {
         (!self.0.is_empty()).then(|| self.0.contains(&address))
+    }
+
+    /// All of them.
+    pub(crate) fn list(&self) -> &[IpAddr] {
+        &self.0
     }
 
     /// An address that the whole internet can reach, IPv4 first.
@@ -32,7 +37,7 @@ impl OwnAddresses {
 }
 
 /// Whether the whole internet could reach an address.
-pub(super) fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             // 100.64.0.0/10: a provider shares one address among many (RFC 6598).

@@ -90,20 +90,21 @@ impl Resolvers {
         self.ask(&Name::root(), RecordType::SOA).await.is_ok()
     }
 
-    /// The addresses of a name, IPv6 after IPv4.
+    /// The addresses of a name, IPv6 after IPv4. Where one kind could not be asked for, those of the other count.
     pub(crate) async fn addresses(&self, name: &Name) -> Result<Vec<IpAddr>, Failure> {
         let (four, six) = tokio::join!(self.ask(name, RecordType::A), self.ask(name, RecordType::AAAA));
         let mut found = Vec::new();
-        for answer in [four?, six?] {
-            for record in &answer.answers {
-                match &record.data {
-                    RData::A(address) => found.push(IpAddr::V4(address.0)),
-                    RData::AAAA(address) => found.push(IpAddr::V6(address.0)),
-                    _ => {}
-                }
+        let mut failure = None;
+        for answer in [four, six] {
+            match answer {
+                Ok(answer) => found.extend(answer.answers.iter().filter_map(|record| address(&record.data))),
+                Err(failed) => failure = Some(failed),
             }
         }
-        Ok(found)
+        match failure {
+            Some(failure) if found.is_empty() => Err(failure),
+            _ => Ok(found),
+        }
     }
 
     /// The zone that a name lies in, whether the name exists or not.
@@ -163,6 +164,14 @@ impl Resolvers {
 }
 
 const DNS_PORT: u16 = 53;
+
+fn address(data: &RData) -> Option<IpAddr> {
+    match data {
+        RData::A(address) => Some(IpAddr::V4(address.0)),
+        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+        _ => None,
+    }
+}
 
 pub(super) fn silent(server: SocketAddr, lost: &Lost) -> Failure {
     Failure::Silent(format!("{server} gave no answer that can be used: {lost}"))
