@@ -9,6 +9,55 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+mod balance;
+mod certificate;
+mod globals;
+mod host;
+mod hsts;
+mod labels;
+mod multiports;
+mod network;
+mod path;
+mod read;
+mod regex;
+mod settings;
+mod template;
+mod words;
+
+pub use globals::{Files, Globals, globals};
+pub use host::parse as host_names;
+pub use labels::PREFIX as LABELS;
+pub use network::{DefaultRoot, LogFormat, Resolvers, Trust};
+pub use read::read;
+pub use regex::fits as regex_fits;
+pub use template::{Part, Template};
+
+/// Names of TLS policies (`SSL_POLICY`): Mozilla's, and those of AWS' load balancers.
+pub const POLICIES: [&str; 22] = [
+    "Mozilla-Modern",
+    "Mozilla-Intermediate",
+    "Mozilla-Old",
+    "AWS-TLS13-1-3-2021-06",
+    "AWS-TLS13-1-2-2021-06",
+    "AWS-TLS13-1-2-Res-2021-06",
+    "AWS-TLS13-1-2-Ext1-2021-06",
+    "AWS-TLS13-1-2-Ext2-2021-06",
+    "AWS-TLS13-1-1-2021-06",
+    "AWS-TLS13-1-0-2021-06",
+    "AWS-FS-1-2-Res-2020-10",
+    "AWS-FS-1-2-Res-2019-08",
+    "AWS-FS-1-2-2019-08",
+    "AWS-FS-1-1-2019-08",
+    "AWS-FS-2018-06",
+    "AWS-TLS-1-2-Ext-2018-06",
+    "AWS-TLS-1-2-2017-01",
+    "AWS-TLS-1-1-2017-01",
+    "AWS-2016-08",
+    "AWS-2015-05",
+    "AWS-2015-03",
+    "AWS-2015-02",
+];
+
 /// The name, or the names, that a site answers to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HostName {
@@ -18,7 +67,7 @@ pub enum HostName {
     Leading(String),
     /// `www.example.*`: the part before the dot and its star.
     Trailing(String),
-    /// `~^(?<user>.+)\.example\.org$`: the expression without its `~`, of the characters that nginx can be given.
+    /// `~^.+\.example\.org$`: the expression without its `~`, one that [`regex_fits`].
     Regex(String),
 }
 
@@ -127,8 +176,8 @@ pub enum Balance {
     },
     /// `hash`, by variables that can do no harm (`$remote_addr`, `$request_uri`, `$cookie_…` …).
     Hash {
-        /// Variables and plain text.
-        key: String,
+        /// Variables and letters, digits, `-_.:/|`.
+        key: Template,
         /// `consistent`.
         consistent: bool,
     },
@@ -154,7 +203,7 @@ pub enum AcmeLocation {
     On,
     /// Never.
     Off,
-    /// Only where a vhost.d file of the companion says so.
+    /// Only where there is a certificate and http leads to https, as companions up to 2.3 expect.
     Legacy,
 }
 
@@ -167,7 +216,7 @@ pub struct SiteSettings {
     pub https_method: Option<HttpsMethod>,
     /// `HSTS`; the inner None is `off`.
     pub hsts: Option<Option<Hsts>>,
-    /// `SSL_POLICY`: one of the names of `plan::route::POLICIES`.
+    /// `SSL_POLICY`: one of [`POLICIES`].
     pub ssl_policy: Option<&'static str>,
     /// `NETWORK_ACCESS=internal`.
     pub internal_only: Option<bool>,
@@ -229,8 +278,8 @@ pub struct CertificateWish {
     pub directory: Option<String>,
     /// `LETSENCRYPT_TEST`.
     pub staging: bool,
-    /// `ACME_CHALLENGE=DNS-01`.
-    pub dns: bool,
+    /// `ACME_CHALLENGE`: DNS-01 or HTTP-01; None is not said.
+    pub dns: Option<bool>,
     /// `ACMESH_DNS_API_CONFIG`: acme.sh's own variables, secrets among them.
     pub dns_api: BTreeMap<String, Secret>,
     /// `ACME_CERT_PROFILE`.
@@ -258,7 +307,7 @@ pub struct Refusal {
     pub key: String,
     /// What is wrong, without the value when that could hold anything.
     pub reason: String,
-    /// The host that is not served because of it; None when the whole container is not.
+    /// The host that is not served because of it; None concerns all that the container asks for.
     pub host: Option<String>,
 }
 

@@ -18,31 +18,7 @@ mod writer;
 
 pub use writer::Unsafe;
 
-/// Names of TLS policies (`SSL_POLICY`): Mozilla's, and those of AWS' load balancers.
-pub const POLICIES: [&str; 22] = [
-    "Mozilla-Modern",
-    "Mozilla-Intermediate",
-    "Mozilla-Old",
-    "AWS-TLS13-1-3-2021-06",
-    "AWS-TLS13-1-2-2021-06",
-    "AWS-TLS13-1-2-Res-2021-06",
-    "AWS-TLS13-1-2-Ext1-2021-06",
-    "AWS-TLS13-1-2-Ext2-2021-06",
-    "AWS-TLS13-1-1-2021-06",
-    "AWS-TLS13-1-0-2021-06",
-    "AWS-FS-1-2-Res-2020-10",
-    "AWS-FS-1-2-Res-2019-08",
-    "AWS-FS-1-2-2019-08",
-    "AWS-FS-1-1-2019-08",
-    "AWS-FS-2018-06",
-    "AWS-TLS-1-2-Ext-2018-06",
-    "AWS-TLS-1-2-2017-01",
-    "AWS-TLS-1-1-2017-01",
-    "AWS-2016-08",
-    "AWS-2015-05",
-    "AWS-2015-03",
-    "AWS-2015-02",
-];
+pub use crate::vhost::POLICIES;
 
 /// The port inside the proxy's container that answers with the generation's id; never published.
 pub const MARKER_PORT: u16 = 8199;
