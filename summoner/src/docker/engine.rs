@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerSummary, ContainerSummaryStateEnum, HealthStatusEnum, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest,
+    ContainerSummary, ContainerSummaryStateEnum, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
     VolumeCreateRequest,
 };
 use bollard::query_parameters::{
@@ -17,8 +17,8 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use super::{
-    Container, ContainerDetail, CreateSpec, Engine, EngineInfo, ExecOutput, ExecSession, ExecSpec, ExecState, Health, Image, Network,
-    NetworkSpec, Running, body, exec, failure, session,
+    Container, ContainerDetail, CreateSpec, Described, Engine, EngineInfo, Events, ExecOutput, ExecSession, ExecSpec, ExecState, Health,
+    Image, Network, NetworkSpec, Running, body, events, exec, failure, session,
 };
 use crate::error::{Error, Result};
 
@@ -110,12 +110,7 @@ impl Engine for Docker {
         Ok(Some(ContainerDetail {
             id: found.id.unwrap_or_default(),
             running: running(&state.status.map(|status| status.to_string()).unwrap_or_default()),
-            health: match health.status {
-                Some(HealthStatusEnum::STARTING) => Health::Starting,
-                Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
-                Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
-                _ => Health::None,
-            },
+            health: events::health(health.status),
             health_output: health
                 .log
                 .and_then(|log| log.into_iter().next_back())
@@ -126,15 +121,16 @@ impl Engine for Docker {
             error: state.error.filter(|text| !text.is_empty()),
             restarts: found.restart_count.unwrap_or(0),
             networks: addresses(found.network_settings.and_then(|settings| settings.networks)),
-            environment: found
-                .config
-                .and_then(|config| config.env)
-                .unwrap_or_default()
-                .iter()
-                .filter_map(|pair| pair.split_once('='))
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
+            environment: pairs(found.config.and_then(|config| config.env)),
         }))
+    }
+
+    async fn describe(&self, name: &str) -> Result<Option<Described>> {
+        found(self.client.inspect_container(name, None).await, &format!("look at the container {name}"))?.map(events::described).transpose()
+    }
+
+    fn events(&self, since_ns: Option<i64>) -> Events {
+        events::events(&self.client, since_ns)
     }
 
     async fn networks(&self) -> Result<Vec<Network>> {
@@ -214,6 +210,14 @@ impl Engine for Docker {
                 Ok(())
             }
             result => result.map_err(|error| failure::explain(&format!("join {container} to the network {network}"), &error)),
+        }
+    }
+
+    async fn disconnect(&self, network: &str, container: &str) -> Result<()> {
+        let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
+        match self.client.disconnect_network(network, request).await {
+            Err(bollard::errors::Error::DockerResponseServerError { message, .. }) if message.contains("is not connected to") => Ok(()),
+            result => absent_is_fine(result, &format!("take {container} off the network {network}")),
         }
     }
 
@@ -357,7 +361,7 @@ fn health_of_status(status: &str) -> Health {
     }
 }
 
-fn running(state: &str) -> Running {
+pub(super) fn running(state: &str) -> Running {
     match state {
         "created" => Running::Created,
         "running" | "stopping" => Running::Running,
@@ -375,6 +379,12 @@ fn addresses(networks: Option<HashMap<String, bollard::models::EndpointSettings>
 fn network_ids(networks: Option<&HashMap<String, bollard::models::EndpointSettings>>) -> BTreeMap<String, String> {
     let known = networks.into_iter().flatten().filter_map(|(name, settings)| Some((name.clone(), settings.network_id.clone()?)));
     known.filter(|(_, id)| !id.is_empty()).collect()
+}
+
+/// `KEY=value`, as the engine lists variables.
+pub(super) fn pairs(list: Option<Vec<String>>) -> BTreeMap<String, String> {
+    let pairs = list.unwrap_or_default();
+    pairs.iter().filter_map(|pair| pair.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 fn sorted(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {

@@ -5,6 +5,7 @@
 //! there. Runs a [`Program`] in a container, which may answer on a loopback address.
 
 mod engine;
+mod events;
 mod hands;
 mod listen;
 mod session;

@@ -6,6 +6,7 @@
 mod attach;
 mod body;
 pub mod engine;
+mod events;
 mod exec;
 mod failure;
 pub mod fake;
@@ -22,6 +23,7 @@ use chrono::{DateTime, Utc};
 use crate::compose::Service;
 use crate::error::Result;
 pub use crate::plan::state::{Container, Health, Image, Network, NetworkSpec, Running};
+pub use events::{Described, Events, Happened, Place, Subject};
 pub use session::{ExecPiece, ExecSession, ExecState};
 
 /// What the engine says of itself.
@@ -122,6 +124,10 @@ pub trait Engine: Send + Sync {
     fn containers(&self) -> impl Future<Output = Result<Vec<Container>>> + Send;
     /// One container in detail; None when there is none of that name or id.
     fn inspect(&self, container: &str) -> impl Future<Output = Result<Option<ContainerDetail>>> + Send;
+    /// One container as the proxy needs to know it, by one question; None when there is none of that name or id.
+    fn describe(&self, container: &str) -> impl Future<Output = Result<Option<Described>>> + Send;
+    /// What happens from now on, or since a time of the engine's (nanoseconds since 1970); that is what it kept of the past.
+    fn events(&self, since_ns: Option<i64>) -> Events;
     /// All networks.
     fn networks(&self) -> impl Future<Output = Result<Vec<Network>>> + Send;
     /// An image by reference or id; None when it is not on this host.
@@ -134,6 +140,8 @@ pub trait Engine: Send + Sync {
     fn remove_network(&self, name: &str) -> impl Future<Output = Result<()>> + Send;
     /// Joins a container to a network; joined already is fine.
     fn connect(&self, network: &str, container: &str, aliases: &[String]) -> impl Future<Output = Result<()>> + Send;
+    /// Takes a container off a network; absent is fine.
+    fn disconnect(&self, network: &str, container: &str) -> impl Future<Output = Result<()>> + Send;
     /// Makes a named volume; there already is fine.
     fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> impl Future<Output = Result<()>> + Send;
     /// Removes a named volume; absent is fine.

@@ -107,6 +107,15 @@ impl Engine for Fake {
     async fn containers(&self) -> Result<Vec<Container>> {
         never()
     }
+    async fn describe(&self, _: &str) -> Result<Option<crate::docker::Described>> {
+        never()
+    }
+    fn events(&self, _: Option<i64>) -> crate::docker::Events {
+        unreachable!("nginx needs no such verb")
+    }
+    async fn disconnect(&self, _: &str, _: &str) -> Result<()> {
+        never()
+    }
     async fn networks(&self) -> Result<Vec<Network>> {
         never()
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{Fake, refuse, session};
 use crate::docker::{
-    Container, ContainerDetail, CreateSpec, Engine, EngineInfo, ExecOutput, ExecSession, ExecSpec, ExecState, Image, Network, NetworkSpec,
-    Running, failure,
+    Container, ContainerDetail, CreateSpec, Described, Engine, EngineInfo, Events, ExecOutput, ExecSession, ExecSpec, ExecState, Image,
+    Network, NetworkSpec, Running, failure,
 };
 use crate::error::{Error, Result};
 
@@ -61,6 +61,14 @@ impl Engine for Fake {
         Ok(detail.await)
     }
 
+    async fn describe(&self, container: &str) -> Result<Option<Described>> {
+        Ok(self.look(|state| state.describe(container)).await)
+    }
+
+    fn events(&self, since_ns: Option<i64>) -> Events {
+        self.lock().subscribe(since_ns)
+    }
+
     async fn networks(&self) -> Result<Vec<Network>> {
         Ok(self.look(|state| state.networks.clone()).await)
     }
@@ -94,6 +102,11 @@ impl Engine for Fake {
     async fn connect(&self, network: &str, container: &str, _: &[String]) -> Result<()> {
         let name = self.lock().name(container);
         self.act(format!("connect {name} to {network}"), |state| state.connect(network, container)).await
+    }
+
+    async fn disconnect(&self, network: &str, container: &str) -> Result<()> {
+        let name = self.lock().name(container);
+        self.act(format!("disconnect {name} from {network}"), |state| state.disconnect(network, container)).await
     }
 
     async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
@@ -132,6 +145,8 @@ impl Engine for Fake {
                 |known: &super::state::Known| matches!(known.shown.running, Running::Running | Running::Restarting | Running::Paused);
             if let Some(known) = state.find(container).filter(|known| running(known)) {
                 known.end(0, true);
+                state.happens("die", container);
+                state.happens("stop", container);
             }
             Ok(())
         });
@@ -141,6 +156,7 @@ impl Engine for Fake {
     async fn remove(&self, container: &str) -> Result<()> {
         let name = self.lock().name(container);
         let call = self.act(format!("remove {name}"), |state| {
+            state.happens("destroy", container);
             state.containers.retain(|known| known.shown.id != container && known.shown.name != container);
             Ok(())
         });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Behaviour, Fake, SharedProgram};
-use crate::compose::Service;
+use crate::compose::{Attachment, Service};
 use crate::docker::{Container, CreateSpec, NetworkSpec, Running};
 use crate::error::{Error, Result};
 
@@ -59,7 +59,9 @@ impl Fake {
     /// # Errors
     /// No such container.
     pub fn kill(&self, container: &str) -> Result<()> {
-        self.lock().need(container, "kill")?.end(137, true);
+        let mut state = self.lock();
+        state.need(container, "kill")?.end(137, true);
+        state.happens("die", container);
         Ok(())
     }
 
@@ -68,7 +70,9 @@ impl Fake {
     /// # Errors
     /// No such container.
     pub fn stop_by_hand(&self, container: &str) -> Result<()> {
-        self.lock().need(container, "stop")?.end(0, true);
+        let mut state = self.lock();
+        state.need(container, "stop")?.end(0, true);
+        state.happens("die", container);
         Ok(())
     }
 
@@ -86,7 +90,9 @@ impl Fake {
 
     /// `docker rm -f`.
     pub fn remove_by_hand(&self, container: &str) {
-        self.lock().containers.retain(|known| known.shown.name != container);
+        let mut state = self.lock();
+        state.happens("destroy", container);
+        state.containers.retain(|known| known.shown.name != container);
     }
 
     /// `docker rename`.
@@ -114,11 +120,32 @@ impl Fake {
     /// # Errors
     /// No such container.
     pub fn disconnect(&self, network: &str, container: &str) -> Result<()> {
+        self.lock().disconnect(network, container)
+    }
+
+    /// The connection of everybody who listens breaks.
+    pub fn breaks_events(&self) {
+        self.lock().heard.breaks();
+    }
+
+    /// How many listen to what happens.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.lock().heard.listeners()
+    }
+
+    /// `docker run` with variables on networks by somebody else; the image is fetched.
+    ///
+    /// # Errors
+    /// As Docker's: the name is taken.
+    pub fn make_asking(&self, name: &str, environment: &[(&str, &str)], networks: &[&str]) -> Result<()> {
         let mut state = self.lock();
-        let known = state.need(container, "disconnect")?;
-        known.shown.networks.remove(network);
-        known.shown.network_ids.remove(network);
-        Ok(())
+        state.fetch("web:1").ok_or_else(|| Error::external("no image web:1"))?;
+        let mut service = Service::default();
+        service.environment = environment.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
+        service.networks = networks.iter().map(|name| ((*name).to_owned(), Attachment::default())).collect();
+        let id = state.create(&CreateSpec { name, image: "web:1", service: &service, labels: &BTreeMap::new(), files: &[] })?;
+        state.start(&id)
     }
 
     /// The daemon or the machine restarts.

@@ -42,6 +42,8 @@ pub(super) struct State {
     /// The exit codes of commands whose streams are held.
     pub sessions: Vec<Arc<AtomicI64>>,
     pub fault: Option<(usize, Fault)>,
+    /// What happened, and who listens.
+    pub heard: super::events::Heard,
     made: u64,
 }
 
@@ -203,6 +205,7 @@ impl State {
         let address = if runs { known.address(program.as_ref()) } else { String::new() };
         known.shown.networks.insert(network.to_owned(), address);
         known.shown.network_ids.insert(network.to_owned(), id);
+        self.joins("connect", network, container);
         Ok(())
     }
 
@@ -256,6 +259,7 @@ impl State {
             return refuse(&doing, 409, conflict(name, &other.shown.id));
         }
         self.need(container, &doing)?.shown.name = name.to_owned();
+        self.happens("rename", name);
         Ok(())
     }
 
@@ -296,6 +300,8 @@ impl State {
                 known.shown.running = Running::Restarting;
                 known.describe(Health::None);
             }
+            self.happens("start", &id);
+            self.happens("die", &id);
             return Ok(());
         }
         known.exit_code = Some(0);
@@ -308,6 +314,9 @@ impl State {
         }
         let health = if known.has_check() { Health::Starting } else { Health::None };
         known.describe(health);
+        let networks: Vec<String> = known.shown.networks.keys().cloned().collect();
+        networks.iter().for_each(|network| self.joins("connect", network, &id));
+        self.happens("start", &id);
         Ok(())
     }
 
