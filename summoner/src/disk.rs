@@ -40,6 +40,26 @@ pub fn write_atomic_as(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32,
     sync_folder(folder)
 }
 
+/// Writes a file that can be made again, into a folder that nobody reads yet; it lasts once it is flushed.
+///
+/// # Errors
+/// When something lies at that place, or the folder cannot be written.
+pub fn write_unflushed(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let fail = |source: &io::Error| Error::io("write", path, source);
+    let mut file = create_new(path, mode)?;
+    file.write_all(bytes).map_err(|e| fail(&e))?;
+    // The process's own mask may have narrowed it.
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(|e| fail(&e))
+}
+
+/// Waits until a file or folder is on disk.
+///
+/// # Errors
+/// When it cannot be opened, or the disk refuses.
+pub fn flush(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| Error::io("flush", path, &error))
+}
+
 /// As [`write_atomic`], for bytes that come in pieces.
 ///
 /// # Errors

@@ -175,6 +175,18 @@ impl Layout {
         self.nginx().join(id)
     }
 
+    /// What `summoner proxy` serves, for whoever asks.
+    #[must_use]
+    pub fn proxy_status(&self) -> PathBuf {
+        self.own().join("proxy.json")
+    }
+
+    /// The lock of the one proxy that works here.
+    #[must_use]
+    pub fn proxy_lock(&self) -> PathBuf {
+        self.own().join("proxy.lock")
+    }
+
     /// The link to the generation that nginx runs.
     #[must_use]
     pub fn nginx_current(&self) -> PathBuf {
@@ -289,6 +301,15 @@ pub mod repository {
     pub fn failed(root: &Path, instance: &InstanceId) -> PathBuf {
         root.join("failed").join(instance.to_string())
     }
+}
+
+/// The folder of our generations beside the owner's files in `conf.d`; hidden, so that nginx does not include it.
+pub const CLASSIC_GENERATIONS: &str = ".summoner";
+
+/// Our generations in a folder `conf.d` that nginx reads whole.
+#[must_use]
+pub fn classic_generations(conf: &Path) -> PathBuf {
+    conf.join(CLASSIC_GENERATIONS)
 }
 
 /// The dotenv file in the user's home that every command reads.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::live::{Closed, Drawn};
 use crate::name::Domain;
 use crate::plan::route::{CERTS, HOSTS, INSIDE, Rejected};
 
@@ -20,6 +21,23 @@ pub(super) fn find(output: &str, hosts: &[&Domain]) -> Vec<Rejected> {
         }
     }
     found.into_iter().map(|(host, reason)| Rejected { host: host.clone(), reason }).collect()
+}
+
+/// The same for a drawing: by file and line, or by a file that the host uses.
+pub(super) fn named(output: &str, drawn: &Drawn) -> Vec<Closed> {
+    let mut found: BTreeMap<&String, String> = BTreeMap::new();
+    for line in output.lines().filter(|line| is_complaint(line)) {
+        for (host, part) in &drawn.hosts {
+            let at = line.rfind(&format!("/{}:", part.file)).map(|at| &line[at + part.file.len() + 2..]);
+            let number = at.and_then(|at| at.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok());
+            let own = number.is_some_and(|number| part.lines.is_none_or(|(first, last)| (first..=last).contains(&number)));
+            let uses = |path: &String| line.contains(&format!("\"{path}\"")) || line.contains(&format!(" {path}:"));
+            if own || part.uses.iter().any(uses) {
+                found.entry(host).or_insert_with(|| stripped(line));
+            }
+        }
+    }
+    found.into_iter().map(|(host, reason)| Closed { host: host.clone(), reason }).collect()
 }
 
 /// The first complaint, or all there is.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,6 +15,8 @@ use crate::name::Domain;
 use crate::plan::route::{Generation, HOSTS};
 
 const PREFIX: &str = "gen-";
+/// The folder of a part that is tested; a temporary name, so the broom takes one that a crash left.
+const TRIAL: &str = ".new-trial";
 /// How many generations stay, the current one among them.
 const KEPT: usize = 3;
 /// Far above the file of any host.
@@ -85,6 +88,94 @@ fn fill(target: &Path, generation: &Generation) -> Result<()> {
         disk::write_atomic(&path, text.as_bytes(), 0o644)?;
     }
     Ok(())
+}
+
+/// As [`write`], without waiting for the disk: [`flush`] does that once nginx runs it. Files that a generation before had
+/// too are linked, not written.
+pub(super) fn write_after(layout: &Layout, generation: &Generation, before: Option<&Generation>) -> Result<()> {
+    prepare_folder(layout)?;
+    let target = folder(layout, &generation.id);
+    if disk::is_folder(&target)? {
+        repair(&target, generation)?;
+    } else {
+        let draft = layout.nginx_generation(&format!("{}{}", disk::TEMPORARY, generation.id));
+        remove_folder(&draft)?;
+        let source = before.map(|before| (folder(layout, &before.id), before));
+        lay(&draft, generation, |_| true, source.as_ref().map(|(folder, before)| (folder.as_path(), *before)))?;
+        fs::rename(&draft, &target).map_err(|e| Error::io("rename to", &target, &e))?;
+    }
+    let touched = File::open(&target).and_then(|folder| folder.set_modified(SystemTime::now()));
+    touched.map_err(|e| Error::io("touch", &target, &e))
+}
+
+/// A part of a generation for `nginx -t` alone; gives its folder's name.
+pub(super) fn write_trial(layout: &Layout, generation: &Generation, holds: impl Fn(&str) -> bool) -> Result<&'static str> {
+    remove_trial(layout)?;
+    let source = (folder(layout, &generation.id), generation);
+    lay(&layout.nginx_generation(TRIAL), generation, holds, Some((&source.0, source.1)))?;
+    Ok(TRIAL)
+}
+
+pub(super) fn remove_trial(layout: &Layout) -> Result<()> {
+    remove_folder(&layout.nginx_generation(TRIAL))
+}
+
+/// Files without a wait for the disk, linked to `before` where they are the same.
+fn lay(target: &Path, generation: &Generation, holds: impl Fn(&str) -> bool, before: Option<(&Path, &Generation)>) -> Result<()> {
+    let make = |folder: &Path| {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
+        made.map_err(|e| Error::io("make the folder", folder, &e))
+    };
+    make(target)?;
+    make(&target.join(HOSTS))?;
+    let mut folders = BTreeSet::from([target.to_owned(), target.join(HOSTS)]);
+    for (name, text) in generation.files.iter().filter(|(name, _)| holds(name)) {
+        let path = target.join(name);
+        if let Some(parent) = path.parent().filter(|parent| !folders.contains(*parent)) {
+            make(parent)?;
+            folders.insert(parent.to_owned());
+        }
+        let same = before.filter(|(_, before)| before.files.get(name) == Some(text));
+        // A file that somebody removed by hand is written again.
+        let linked = same.is_some_and(|(folder, _)| fs::hard_link(folder.join(name), &path).is_ok());
+        if !linked {
+            disk::write_unflushed(&path, text.as_bytes(), 0o644)?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits for the disk: nginx alone must come up from it.
+pub(super) fn flush(layout: &Layout, id: &str) -> Result<()> {
+    let target = folder(layout, id);
+    let mut folders = vec![target];
+    while let Some(folder) = folders.pop() {
+        for path in list(&folder)? {
+            let found = fs::symlink_metadata(&path).map_err(|e| Error::io("look at", &path, &e))?;
+            if found.is_dir() {
+                folders.push(path);
+            } else if found.nlink() == 1 {
+                // One that a generation before has too was flushed with it.
+                disk::flush(&path)?;
+            }
+        }
+        disk::flush(&folder)?;
+    }
+    disk::sync_folder(&layout.nginx())
+}
+
+/// Whether a generation is on disk, byte by byte.
+pub(super) fn holds(layout: &Layout, generation: &Generation) -> Result<bool> {
+    let target = folder(layout, &generation.id);
+    if !disk::is_folder(&target)? {
+        return Ok(false);
+    }
+    for (name, text) in &generation.files {
+        if disk::read_if_there(&target.join(name), MAX_FILE_BYTES)?.as_deref() != Some(text.as_bytes()) {
+            return Ok(false);
+        }
+    }
+    Ok(list(&target.join(HOSTS))?.len() == generation.files.keys().filter(|name| name.starts_with(HOSTS)).count())
 }
 
 fn repair(target: &Path, generation: &Generation) -> Result<bool> {

@@ -9,6 +9,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 const ONE_QUESTION: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
+/// Between two questions when one answer is enough.
+const SHORT_PAUSE: Duration = Duration::from_millis(5);
 /// nginx lets the old workers accept for 100 ms beside the new ones (`ngx_msleep(100)` in its master): one answer proves
 /// that new workers live, these in a row that the old ones have gone.
 const IN_A_ROW: u32 = 5;
@@ -33,6 +35,18 @@ pub(super) async fn wait(address: IpAddr, port: u16, id: &str, within: Duration)
         }
         sleep(PAUSE).await;
     }
+}
+
+/// Asks until this generation answers once: its workers live, and whoever comes now is served by them or by the old ones.
+pub(super) async fn first(address: IpAddr, port: u16, id: &str, within: Duration) -> bool {
+    let end = Instant::now() + within;
+    while ask(address, port).await.as_deref() != Some(id) {
+        if Instant::now() >= end {
+            return false;
+        }
+        sleep(SHORT_PAUSE).await;
+    }
+    true
 }
 
 async fn question(address: IpAddr, port: u16) -> std::io::Result<Option<String>> {

@@ -14,9 +14,15 @@ use crate::layout::Layout;
 use crate::name::Domain;
 use crate::plan::route::{self, Generation, INSIDE, MARKER_PORT, ProxySettings, Rejected, RouteSpec};
 
+pub mod child;
+pub mod classic;
 mod culprit;
 mod generation;
+pub mod live;
 mod marker;
+pub mod place;
+pub mod runner;
+mod shell;
 
 /// How long a new configuration may take to come to life after the signal.
 const CONFIRM: Duration = Duration::from_secs(10);

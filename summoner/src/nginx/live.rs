@@ -1,0 +1,270 @@
+//! Brings a drawing of hosts to life, again and again: tests what changed, swaps, reloads, proves, or rolls back.
+//!
+//! Remembers what nginx accepted and what it refused, so that one container that comes costs one small test, and a host
+//! that nginx refused is not asked about again before something about it changes. Called by `crate::proxy`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::place::Place;
+use super::runner::Runner;
+use super::{CONFIRM, culprit, marker};
+use crate::apply::crash;
+use crate::docker::Engine;
+use crate::error::{Error, Result};
+use crate::plan::route::{Generation, MARKER_PORT};
+
+/// A host that is not served, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// Its name.
+    pub host: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One configuration, and which part of it is whose.
+#[derive(Debug, Clone)]
+pub struct Drawn {
+    /// The files.
+    pub generation: Generation,
+    /// The text of each host.
+    pub hosts: BTreeMap<String, Part>,
+    /// Hosts that cannot be written.
+    pub rejected: Vec<Closed>,
+}
+
+/// The part of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its file, below the generation.
+    pub file: String,
+    /// Its lines in that file, from 1: the first and the last; None is the whole file.
+    pub lines: Option<(usize, usize)>,
+    /// Files that nginx names without saying who includes them: certificates, the owner's files.
+    pub uses: Vec<String>,
+}
+
+impl Drawn {
+    /// What is written of a host.
+    fn text(&self, host: &str) -> Option<String> {
+        let part = self.hosts.get(host)?;
+        let text = self.generation.files.get(&part.file)?;
+        let Some((first, last)) = part.lines else { return Some(text.clone()) };
+        Some(text.lines().skip(first.saturating_sub(1)).take(last.saturating_sub(first) + 1).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// Draws configurations.
+pub trait Draw: Sync {
+    /// All hosts.
+    fn hosts(&self) -> BTreeSet<String>;
+    /// The configuration for these of them.
+    fn draw(&self, hosts: &BTreeSet<String>) -> Drawn;
+}
+
+/// What an installation did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Came {
+    /// The generation that nginx is to run.
+    pub id: String,
+    /// nginx itself said that it runs it.
+    pub live: bool,
+    /// Nothing had to be done.
+    pub unchanged: bool,
+    /// Hosts that are left out.
+    pub closed: Vec<Closed>,
+}
+
+/// A host that nginx refused: as it was written, and why.
+struct Refused {
+    text: String,
+    reason: String,
+}
+
+/// nginx and its files.
+pub struct Live<'a, E> {
+    runner: Runner<'a, E>,
+    place: Place,
+    marker_port: u16,
+    confirm: Duration,
+    /// What nginx runs, by its own word.
+    accepted: Option<Drawn>,
+    refused: BTreeMap<String, Refused>,
+}
+
+impl<'a, E: Engine> Live<'a, E> {
+    /// nginx, run so, with its files there.
+    pub fn new(runner: Runner<'a, E>, place: Place) -> Self {
+        Self { runner, place, marker_port: MARKER_PORT, confirm: CONFIRM, accepted: None, refused: BTreeMap::new() }
+    }
+
+    /// How nginx is run.
+    pub fn runner(&self) -> &Runner<'a, E> {
+        &self.runner
+    }
+
+    /// Trusts nothing that was found out before: the next installation tests everything.
+    pub fn forget(&mut self) {
+        self.accepted = None;
+        self.refused.clear();
+    }
+
+    /// Makes nginx serve what is drawn.
+    ///
+    /// # Errors
+    /// nginx refuses even a configuration without hosts, or does not take the new one: the old one is back then.
+    pub async fn install(&mut self, draw: &dyn Draw) -> Result<Came> {
+        let address = self.runner.address().await?;
+        let (drawn, mut closed) = self.acceptable(draw, address.is_some()).await?;
+        let id = drawn.generation.id.clone();
+        let previous = self.place.current()?;
+        let mut unchanged = previous.as_ref() == Some(&id) && self.place.holds(&drawn.generation)?;
+        if let Some(address) = address {
+            unchanged = unchanged && marker::ask(address, self.marker_port).await.as_ref() == Some(&id);
+        }
+        let mut live = unchanged && address.is_some();
+        if !unchanged {
+            crash::point();
+            self.place.point(&id)?;
+            crash::point();
+            if let Some(address) = address {
+                self.reload(address, &id, previous.as_deref()).await?;
+                live = true;
+            }
+            crash::point();
+            let (place, settled) = (self.place.clone(), id.clone());
+            let settling = tokio::task::spawn_blocking(move || place.settle(&settled, previous.as_deref()));
+            settling.await.map_err(|error| Error::internal("flushing nginx's files broke off").cause(error))??;
+        }
+        self.accepted = live.then_some(drawn);
+        closed.sort_by(|a, b| a.host.cmp(&b.host));
+        Ok(Came { id, live, unchanged, closed })
+    }
+
+    /// The first configuration that nginx accepts, on disk: every round leaves out the hosts that it names.
+    async fn acceptable(&mut self, draw: &dyn Draw, runs: bool) -> Result<(Drawn, Vec<Closed>)> {
+        let mut hosts = draw.hosts();
+        let mut closed = Vec::new();
+        self.refused.retain(|host, _| hosts.contains(host));
+        loop {
+            let drawn = draw.draw(&hosts);
+            for rejected in &drawn.rejected {
+                hosts.remove(&rejected.host);
+            }
+            closed.extend(drawn.rejected.iter().cloned());
+            let known: Vec<Closed> = self.known_refused(&drawn);
+            if !known.is_empty() {
+                hosts.retain(|host| !known.iter().any(|closed| closed.host == *host));
+                closed.extend(known);
+                continue;
+            }
+            if self.accepted.as_ref().is_some_and(|accepted| accepted.generation == drawn.generation) && self.place.holds(&drawn.generation)? {
+                return Ok((drawn, closed));
+            }
+            crash::point();
+            self.place.write(&drawn.generation, self.accepted.as_ref().map(|accepted| &accepted.generation))?;
+            let culprits = match self.refusal(&drawn, runs).await? {
+                None => return Ok((drawn, closed)),
+                Some(output) => self.culprits(&output, draw, &drawn).await?,
+            };
+            self.place.discard(&drawn.generation.id)?;
+            for culprit in culprits {
+                hosts.remove(&culprit.host);
+                if let Some(text) = drawn.text(&culprit.host) {
+                    self.refused.insert(culprit.host.clone(), Refused { text, reason: culprit.reason.clone() });
+                }
+                closed.push(culprit);
+            }
+        }
+    }
+
+    /// Hosts that nginx refused as they are written now.
+    fn known_refused(&self, drawn: &Drawn) -> Vec<Closed> {
+        let same = self.refused.iter().filter(|(host, refused)| drawn.text(host).as_deref() == Some(&refused.text));
+        same.map(|(host, refused)| Closed { host: host.clone(), reason: refused.reason.clone() }).collect()
+    }
+
+    /// What nginx says against a configuration that is on disk; None when it accepts it. Where all else was accepted
+    /// before, what all share and the hosts that changed are enough: two hosts never share a name of anything.
+    async fn refusal(&self, drawn: &Drawn, runs: bool) -> Result<Option<String>> {
+        if !runs && matches!(self.runner, Runner::Container(_)) {
+            // It cannot be asked; but when it could not start, it said why.
+            let said = self.runner.complaints().await;
+            return Ok(Some(said).filter(|said| !culprit::named(said, drawn).is_empty()));
+        }
+        let changed: Option<BTreeSet<&str>> = self.accepted.as_ref().map(|accepted| {
+            let differs = |file: &&String| accepted.generation.files.get(*file) != drawn.generation.files.get(*file);
+            drawn.generation.files.keys().filter(differs).map(String::as_str).collect()
+        });
+        let file = self.place.candidate(&drawn.generation, changed.as_ref())?;
+        let said = self.runner.test(&file).await?;
+        self.place.tested()?;
+        Ok(said)
+    }
+
+    /// The hosts to leave out: those that nginx names, or, when it names none, those that it refuses alone.
+    async fn culprits(&self, output: &str, draw: &dyn Draw, drawn: &Drawn) -> Result<Vec<Closed>> {
+        let named = culprit::named(output, drawn);
+        if !named.is_empty() {
+            return Ok(named);
+        }
+        if let Some(output) = self.alone(&draw.draw(&BTreeSet::new())).await? {
+            return Err(self.refused_whole(&output));
+        }
+        // Halved until they are found: one bad host of 100 costs 8 tests more, not 100.
+        let mut alone = Vec::new();
+        let mut parts: Vec<Vec<String>> = vec![drawn.hosts.keys().cloned().collect()];
+        while let Some(part) = parts.pop() {
+            let set: BTreeSet<String> = part.iter().cloned().collect();
+            let Some(output) = self.alone(&draw.draw(&set)).await? else { continue };
+            match part.as_slice() {
+                [] => {}
+                [host] => alone.push(Closed { host: host.clone(), reason: culprit::reason(&output) }),
+                _ => {
+                    let (one, other) = part.split_at(part.len() / 2);
+                    parts.extend([one.to_vec(), other.to_vec()]);
+                }
+            }
+        }
+        if alone.is_empty() { Err(self.refused_whole(output)) } else { Ok(alone) }
+    }
+
+    async fn alone(&self, drawn: &Drawn) -> Result<Option<String>> {
+        self.place.write(&drawn.generation, None)?;
+        let file = self.place.candidate(&drawn.generation, None)?;
+        let said = self.runner.test(&file).await?;
+        self.place.tested()?;
+        self.place.discard(&drawn.generation.id)?;
+        Ok(said)
+    }
+
+    fn refused_whole(&self, output: &str) -> Error {
+        Error::external(format!("{} refuses its configuration, and no single host is the cause", self.runner.name()))
+            .cause(culprit::reason(output))
+            .next("what ran before still runs; mend the file that it names")
+    }
+
+    /// Signals nginx and waits until it says that it runs the generation; else the previous one comes back.
+    async fn reload(&mut self, address: IpAddr, id: &str, previous: Option<&str>) -> Result<()> {
+        let failure = match self.runner.hang_up().await {
+            Ok(()) if marker::first(address, self.marker_port, id, self.confirm).await => return Ok(()),
+            Ok(()) => format!("it did not run generation {id} within {} s after the signal", self.confirm.as_secs()),
+            Err(error) => error.to_string(),
+        };
+        self.accepted = None;
+        // Before the roll back, so that these lines are about the failure.
+        let log = self.runner.complaints().await;
+        let back = match previous {
+            Some(previous) if self.place.point(previous).is_ok() => self.runner.hang_up().await.map_err(|error| error.to_string()),
+            _ => Err("there is none to go back to".to_owned()),
+        };
+        let rolled_back = match back {
+            Ok(()) => "the previous configuration is back".to_owned(),
+            Err(error) => format!("the previous configuration is not back: {error}"),
+        };
+        Err(Error::external(format!("{} did not take its new configuration; {rolled_back}", self.runner.name()))
+            .cause(format!("{failure}\n{log}").trim_end()))
+    }
+}
