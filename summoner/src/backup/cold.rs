@@ -25,7 +25,14 @@ use crate::repository::{Draft, PackWriter, Packed, Sinks, Stored, TREE};
 /// After the copy failed, for a dump that was the reason.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-pub(super) async fn fill<E: Engine>(taking: &Taking<'_, E>, subject: &Subject, draft: &Draft, id: SnapshotId) -> Result<Manifest> {
+/// Takes everything; `goes_on` hears that the application was started again.
+pub(super) async fn fill<E: Engine>(
+    taking: &Taking<'_, E>,
+    subject: &Subject,
+    draft: &Draft,
+    id: SnapshotId,
+    goes_on: oneshot::Sender<()>,
+) -> Result<Manifest> {
     let mut taken = Taken { predicted_ms: predicted(taking)?, ..Taken::default() };
     let budget = taking.settings.downtime_budget;
     let mut views = true;
@@ -40,7 +47,7 @@ pub(super) async fn fill<E: Engine>(taking: &Taking<'_, E>, subject: &Subject, d
     }
     taking.say("copying files while it runs");
     let (capture, packs) = live(taking, subject, draft).await?;
-    let (parts, still, killed) = stand_still(taking, subject, draft, capture, budget).await?;
+    let (parts, still, killed) = stand_still(taking, subject, draft, capture, budget, goes_on).await?;
     taken.parts = parts;
     taken.downtime_ms = Some(u64::try_from(still.downtime.as_millis()).unwrap_or(u64::MAX));
     taken.notes.extend(killed.iter().map(|name| format!("{name} did not stop in time and was killed")));
@@ -118,6 +125,7 @@ async fn stand_still<E: Engine>(
     draft: &Draft,
     mut capture: Capture,
     budget: Option<Duration>,
+    goes_on: oneshot::Sender<()>,
 ) -> Result<(Vec<Part>, Still, Vec<String>)> {
     let pause = Pause::begin(taking).await?;
     let killed = pause.killed.clone();
@@ -155,7 +163,11 @@ async fn stand_still<E: Engine>(
             None => within.await,
         };
         match (copied, pause.end().await) {
-            (Ok((capture, moving_files)), Ok(downtime)) => Ok(Still { capture, downtime, moving_files }),
+            (Ok((capture, moving_files)), Ok(downtime)) => {
+                let heard = goes_on.send(());
+                tracing::debug!(?heard, "it goes on");
+                Ok(Still { capture, downtime, moving_files })
+            }
             (Err(error), Err(second)) => Err(error.also(&second)),
             (Err(error), _) | (_, Err(error)) => Err(error),
         }

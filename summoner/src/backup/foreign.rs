@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::manifest::{Taken, manifest};
-use super::{DUMP_DEADLINE, Taking, attempts};
+use super::{DUMP_DEADLINE, Taking, attempts, once};
 use crate::apply::World;
 use crate::config;
 use crate::database::{self, DumpOptions};
@@ -58,7 +58,7 @@ pub async fn dump<E: Engine>(world: &World<'_, E>, names: &[ContainerName], purp
         }
         manifest(&taking, id, (Kind::Dump, Consistency::Hot), Taken { parts, ..Taken::default() }).await
     };
-    attempts(&taking, fill).await
+    attempts(&taking, async |attempt| once(&taking, attempt, fill).await).await
 }
 
 /// All that is known of an instance that is not ours: its name.

@@ -17,6 +17,8 @@ pub mod subject;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use futures_util::future::try_join;
+use tokio::sync::oneshot;
 
 use crate::apply::World;
 use crate::config;
@@ -150,7 +152,8 @@ pub async fn dump<E: Engine>(taking: &Taking<'_, E>) -> Result<Option<Snapshot>>
     }
     taking.begin("dump");
     end_orphans(taking, &subject).await?;
-    attempts(taking, async |draft, id| hot::fill(taking, &subject, draft, id).await).await.map(Some)
+    let attempt = async |attempt| once(taking, attempt, async |draft, id| hot::fill(taking, &subject, draft, id).await).await;
+    attempts(taking, attempt).await.map(Some)
 }
 
 /// Takes files, databases and secrets at one point, the application standing still as short as can be.
@@ -162,9 +165,21 @@ pub async fn backup<E: Engine>(taking: &Taking<'_, E>) -> Result<Snapshot> {
     let subject = Subject::of(taking).await?;
     taking.begin("back up");
     end_orphans(taking, &subject).await?;
-    let snapshot = attempts(taking, async |draft, id| cold::fill(taking, &subject, draft, id).await).await?;
-    cold::settled(taking).await?;
-    Ok(snapshot)
+    attempts(taking, async |attempt| {
+        let (goes_on, heard) = oneshot::channel();
+        let taken = once(taking, attempt, async |draft, id| cold::fill(taking, &subject, draft, id, goes_on).await);
+        // Whether it works again is seen while its data is stored and read back; good is only what is both.
+        let works = async {
+            match heard.await {
+                Ok(()) => Ok(cold::settled(taking).await),
+                // The backup failed before that, and says so itself.
+                Err(_) => Ok(Ok(())),
+            }
+        };
+        let (snapshot, works) = try_join(taken, works).await?;
+        works.map(|()| snapshot)
+    })
+    .await
 }
 
 /// Dumps that an earlier, killed Summoner left running would go on for nobody.
@@ -178,11 +193,11 @@ async fn end_orphans<E: Engine>(taking: &Taking<'_, E>, subject: &Subject) -> Re
     Ok(())
 }
 
-/// Fills a draft and makes it a snapshot; what was invalidated from outside is tried once more.
-async fn attempts<E: Engine>(taking: &Taking<'_, E>, fill: impl AsyncFn(&Draft, SnapshotId) -> Result<Manifest>) -> Result<Snapshot> {
+/// Takes a snapshot; what was invalidated from outside is tried once more.
+async fn attempts<E: Engine>(taking: &Taking<'_, E>, take: impl AsyncFn(i64) -> Result<Snapshot>) -> Result<Snapshot> {
     let mut attempt = 0;
     loop {
-        match once(taking, attempt, &fill).await {
+        match take(attempt).await {
             Err(error) if attempt < REPEATS && database::is_invalidated(&error) => {
                 taking.say(format!("{}; trying once more", error.message));
                 attempt += 1;
@@ -192,10 +207,11 @@ async fn attempts<E: Engine>(taking: &Taking<'_, E>, fill: impl AsyncFn(&Draft, 
     }
 }
 
+/// Fills a draft and makes it a snapshot that was read back.
 async fn once<E: Engine>(
     taking: &Taking<'_, E>,
     attempt: i64,
-    fill: &impl AsyncFn(&Draft, SnapshotId) -> Result<Manifest>,
+    fill: impl AsyncFnOnce(&Draft, SnapshotId) -> Result<Manifest>,
 ) -> Result<Snapshot> {
     let since = Instant::now();
     let id = free_id(taking, attempt)?;
