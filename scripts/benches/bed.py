@@ -113,9 +113,9 @@ def megabytes(size):
 def row(what, ours, theirs, aim, shown=times):
     """A line of the table. `aim` is the highest ratio that is good; None for a line that only informs."""
     ours, theirs = statistics.median(ours), statistics.median(theirs)
-    ratio = lambda value: "" if value is None else f"{value:.2f}" if value > 0.1 else f"1/{1 / value:.0f}"
+    ratio = lambda value: "" if value is None else "0" if not value else f"{value:.2f}" if value > 0.1 else f"1/{1 / value:.0f}"
     verdicts.append("" if aim is None else "ok" if ours <= aim * theirs else "MISSED")
-    print(f"{what:<40} {shown(ours):>9} {shown(theirs):>9} {ratio(ours / theirs):>5} {ratio(aim):>5} {verdicts[-1]}".rstrip(), flush=True)
+    print(f"{what:<40} {shown(ours):>9} {shown(theirs):>9} {ratio(ours / theirs if theirs else None):>5} {ratio(aim):>5} {verdicts[-1]}".rstrip(), flush=True)
     return ours
 
 def note(text):
@@ -131,7 +131,7 @@ def prepare(images, programs, doc):
     if "SUMMONER_BIN" not in os.environ:
         subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
     subprocess.run([f"{ROOT}/scripts/images", *images], check=True, stdout=subprocess.DEVNULL)
-    alive = subprocess.check_output(["pgrep", "-f", "bench (install|backup)"], text=True).split()
+    alive = subprocess.check_output(["pgrep", "-f", "bench (install|proxy|backup)"], text=True).split()
     for left in (left for left in glob.glob(f"{PREFIX}*") if left.removeprefix(PREFIX) not in alive):
         sweep(left)
 
