@@ -64,6 +64,7 @@ fn resolve(root: &Node, surroundings: &Surroundings<'_>, faults: &mut Faults) ->
         parallel: written.parallel.unwrap_or(1),
         certificates: Issuer::Internal,
         proxy: written.proxy,
+        bans: written.bans,
         network_range: written.network_range,
         edge_network: written.edge_network.unwrap_or_else(|| super::EDGE_NETWORK.to_owned()),
         proxy_instance: proxy_instance?,

@@ -5,6 +5,7 @@
 
 mod apps;
 mod backup;
+mod bans;
 pub mod dns;
 pub mod edit;
 pub mod home;
@@ -34,6 +35,7 @@ use crate::layout::Layout;
 use crate::minion::catalogue::Catalogue;
 use crate::name::{Domain, InstanceId};
 
+pub use bans::Bans;
 pub use init::{InitAnswers, Preset, init, presets};
 pub use load::load;
 pub use migrate::migrate;
@@ -117,6 +119,8 @@ pub struct Config {
     pub certificates: Issuer,
     /// The proxy's own settings.
     pub proxy: Proxy,
+    /// When an address is locked out after failed sign-ins.
+    pub bans: Bans,
     /// Private range that networks get their subnets from (CIDR); None chooses one that is free on the host.
     pub network_range: Option<String>,
     /// Name of the network where applications meet the proxy; a second installation on one host needs its own.

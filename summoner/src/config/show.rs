@@ -42,6 +42,7 @@ struct Shown<'a> {
     parallel: u32,
     certificates: Certificates,
     proxy: Proxy<'a>,
+    bans: Bans,
     networks: Networks<'a>,
     instances: Vec<App<'a>>,
 }
@@ -63,6 +64,16 @@ struct Proxy<'a> {
     http_port: u16,
     https_port: u16,
     instance: App<'a>,
+}
+
+#[derive(Serialize)]
+struct Bans {
+    enabled: bool,
+    failures: u32,
+    within: String,
+    steps: Vec<String>,
+    forgive: String,
+    allow: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -135,6 +146,14 @@ impl<'a> Shown<'a> {
                 http_port: config.proxy.http_port,
                 https_port: config.proxy.https_port,
                 instance: App::of(&config.proxy_instance),
+            },
+            bans: Bans {
+                enabled: config.bans.enabled,
+                failures: config.bans.failures,
+                within: shown_duration(config.bans.within),
+                steps: config.bans.steps.iter().copied().map(shown_duration).collect(),
+                forgive: shown_duration(config.bans.forgive),
+                allow: config.bans.allow.iter().map(ToString::to_string).collect(),
             },
             networks: Networks { range: config.network_range.as_deref(), edge: &config.edge_network },
             instances: config.instances.iter().map(App::of).collect(),
@@ -253,6 +272,16 @@ mod tests {
               downtime_budget: null
               jitter: 0s
               quiet: null
+        bans:
+          enabled: true
+          failures: 10
+          within: 10m
+          steps:
+          - 5m
+          - 7d
+          - 60d
+          forgive: 180d
+          allow: []
         networks:
           range: null
           edge: summoner-edge

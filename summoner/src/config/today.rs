@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::apps::app_name;
 use super::backup::WrittenBackup;
+use super::bans;
 use super::values;
 use super::written::{At, Written, WrittenApp};
 use super::{Proxy, Resources};
@@ -26,6 +27,7 @@ pub(super) fn read(node: &Node, faults: &mut Faults) -> Option<Written> {
     storage(&mut fields, &mut written, faults);
     certificates(&mut fields, faults);
     proxy(&mut fields, &mut written, faults);
+    written.bans = bans::read(fields.take("bans"), faults);
     if let Some(mut networks) = fields.take("networks").and_then(|node| Fields::open(node, "networks", faults)) {
         written.network_range = networks.take("range").and_then(|node| checked(node, "networks.range", values::network_range, faults));
         written.edge_network = networks.take("edge").and_then(|node| checked(node, "networks.edge", values::network_name, faults));

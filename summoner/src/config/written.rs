@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Proxy, Resources};
+use super::{Bans, Proxy, Resources};
 use crate::config::backup::WrittenBackup;
 use crate::name::{App, Domain};
 
@@ -35,6 +35,7 @@ pub(super) struct Written {
     pub(super) edge_network: Option<String>,
     pub(super) daemon: Option<bool>,
     pub(super) parallel: Option<u32>,
+    pub(super) bans: Bans,
     pub(super) backup: WrittenBackup,
     pub(super) apps: Vec<WrittenApp>,
 }

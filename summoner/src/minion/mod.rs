@@ -11,6 +11,7 @@ pub mod lint;
 mod reader;
 mod route;
 mod schema;
+mod sign_in;
 mod storage;
 pub mod template;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use catalogue::Catalogue;
 pub use lint::{Finding, inspect, lint, placeholders};
 pub use route::Route;
 pub use schema::read;
+pub use sign_in::{ADDRESS, LogPlace, SignIn, SignInLog};
 pub use storage::{Database, Folder, OwnDump, SecretFormat, SecretSpec};
 pub use template::{Inputs, TemplateError, VARIABLES, Variable, Variables};
 pub use versions::{Needs, RestorePolicy, VersionStep, Versions, Webhooks};
@@ -52,6 +54,8 @@ pub struct Minion {
     pub subdomain: String,
     /// What the proxy routes to it; the first one is where people go.
     pub routes: Vec<Route>,
+    /// Where people sign in, and how a failure looks from outside.
+    pub sign_in: Vec<SignIn>,
     /// Secrets that are generated once for each instance.
     pub secrets: Vec<SecretSpec>,
     /// Databases inside the instance.

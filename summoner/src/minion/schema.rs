@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::actions::{Action, actions, execs};
 use super::reader::Reader;
 use super::template::database_variable;
-use super::{Database, Minion, Origin, Request, administrator, route, storage, versions};
+use super::{Database, Minion, Origin, Request, administrator, route, sign_in, storage, versions};
 use crate::fault::{Fault, Faults, Source};
 use crate::name::App;
 use crate::yaml::{Fields, Limits, Node, parse};
@@ -49,6 +49,7 @@ fn top(node: &Node, name: &str, origin: Origin, compose: &Arc<Source>, reader: &
         proxy: fields.boolean("proxy", &mut reader.faults).unwrap_or(false),
         subdomain,
         routes: reader.list(&mut fields, "routes").into_iter().filter_map(|(path, node)| route::read(node, path, reader)).collect(),
+        sign_in: reader.list(&mut fields, "sign_in").into_iter().filter_map(|(path, node)| sign_in::read(node, path, reader)).collect(),
         secrets: secrets.iter().filter_map(|entry| storage::secret(entry, reader)).collect(),
         databases: databases(&mut fields, reader),
         folders: folders.iter().filter_map(|entry| storage::folder(entry, reader)).collect(),

@@ -3,6 +3,7 @@
 //! Everything here is pure: no async, no file system, no engine, no clock, no environment. `now` is an argument.
 
 pub mod backup;
+pub mod ban;
 pub mod budget;
 pub mod cert;
 pub mod deploy;

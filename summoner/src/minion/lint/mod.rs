@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use super::{Action, Exec, Inputs, Minion, Request, Variables};
+use super::{Action, Exec, Inputs, LogPlace, Minion, Request, Variables};
 use crate::compose::{self, Project};
 use crate::fault::Fault;
 use crate::layout::Layout;
@@ -142,6 +142,11 @@ impl Lint<'_> {
         }
         for route in &minion.routes {
             self.service_exists("routes", &route.service);
+        }
+        for log in minion.sign_in.iter().filter_map(|sign_in| sign_in.log.as_ref()) {
+            if let LogPlace::Service(service) = &log.place {
+                self.service_exists("sign_in.log", service);
+            }
         }
     }
 
