@@ -42,8 +42,9 @@ fn hash(key: &str, consistent: bool) -> Read<Balance> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/|".contains(&b);
     let fits =
         template.0.iter().all(|part| matches!(part, Part::Variable(_)) || matches!(part, Part::Text(text) if text.bytes().all(plain)));
-    match fits && template.variables().next().is_some() {
-        true => Ok(Balance::Hash { key: template, consistent }),
+    let key = template.to_string();
+    match fits && key.contains('$') && !key.contains('{') {
+        true => Ok(Balance::Hash { key, consistent }),
         false => Err("the key of hash is made of variables, letters, digits and -_.:/|".into()),
     }
 }

@@ -177,7 +177,7 @@ pub enum Balance {
     /// `hash`, by variables that can do no harm (`$remote_addr`, `$request_uri`, `$cookie_…` …).
     Hash {
         /// Variables and letters, digits, `-_.:/|`.
-        key: Template,
+        key: String,
         /// `consistent`.
         consistent: bool,
     },

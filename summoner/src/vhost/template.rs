@@ -45,14 +45,6 @@ impl Template {
         push(&mut parts, rest)?;
         Ok(Self(parts))
     }
-
-    /// The names of the variables.
-    pub fn variables(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|part| match part {
-            Part::Variable(name) => Some(name.as_str()),
-            Part::Text(_) => None,
-        })
-    }
 }
 
 fn push(parts: &mut Vec<Part>, text: &str) -> Read<()> {

@@ -13,6 +13,7 @@ mod base;
 pub mod files;
 mod host;
 mod pages;
+pub mod resolve;
 pub mod site;
 mod writer;
 
