@@ -69,6 +69,10 @@ fn name(text: &str, whole: &str) -> Read<String> {
 /// A name for a certificate: exact, or with one star in front.
 pub(super) fn for_certificate(text: &str) -> Read<String> {
     match parse(text)?.as_slice() {
+        // Docker's names have underscores, those of the DNS' hosts have none, and authorities sign no others.
+        [HostName::Exact(name) | HostName::Leading(name)] if name.contains('_') => {
+            Err(format!("{} is not a name that an authority could sign", shown(text)))
+        }
         [HostName::Exact(name)] if name.parse::<std::net::IpAddr>().is_ok() => Ok(name.clone()),
         [HostName::Exact(name)] if name.contains('.') => Ok(name.clone()),
         [HostName::Leading(rest)] if rest.contains('.') => Ok(format!("*.{rest}")),

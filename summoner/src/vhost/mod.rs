@@ -346,3 +346,6 @@ impl fmt::Display for PathMatch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

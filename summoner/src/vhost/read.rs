@@ -69,10 +69,12 @@ impl Route {
 
     pub(super) fn wish(self, host: HostName, (http, https): (Option<u16>, Option<u16>)) -> Wish {
         let root = (self.protocol == Protocol::Fastcgi).then(|| self.root.unwrap_or_else(|| ROOT.to_owned()));
+        // Only `proxy_pass` can replace a path; nginx-proxy leaves it alone for the others.
+        let dest = self.dest.filter(|_| matches!(self.protocol, Protocol::Http | Protocol::Https));
         Wish {
             host,
             path: self.path,
-            dest: self.dest,
+            dest,
             port: self.port,
             protocol: self.protocol,
             root,

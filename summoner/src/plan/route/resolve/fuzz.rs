@@ -181,6 +181,28 @@ fn writable(resolved: &Resolved) {
     assert!(resolved.sites.iter().any(|site| site.name == HostName::Exact("good.test".into())), "the other host is gone");
 }
 
+#[test]
+fn the_check_itself_can_fail() {
+    let environment = BTreeMap::from([("VIRTUAL_HOST".to_owned(), "a.test".to_owned()), ("VIRTUAL_DEST".to_owned(), "/d".to_owned())]);
+    let spoil = |spoil: &dyn Fn(&mut Site)| {
+        let mut resolved = settle(&environment, &BTreeMap::new());
+        writable(&resolved);
+        spoil(&mut resolved.sites[0]);
+        std::panic::catch_unwind(|| writable(&resolved)).is_err()
+    };
+    let upstream = |site: &mut Site, change: &dyn Fn(&mut crate::plan::route::site::Upstream)| match &mut site.locations[0].target {
+        Target::Upstream(upstream) => change(upstream),
+        other => panic!("{other:?}"),
+    };
+    assert!(spoil(&|site| site.name = HostName::Exact("a;\n".into())));
+    assert!(spoil(&|site| site.name = HostName::Regex("(?<a>.)".into())));
+    assert!(spoil(&|site| site.locations[0].path = PathMatch::Prefix("/$x".into())));
+    assert!(spoil(&|site| upstream(site, &|upstream| upstream.dest = Some("/\n".into()))));
+    assert!(spoil(&|site| upstream(site, &|upstream| upstream.name = "a b".into())));
+    assert!(spoil(&|site| upstream(site, &|upstream| upstream.balance = Some(Balance::Hash { key: "$a;".into(), consistent: false }))));
+    assert!(spoil(&|site| site.debug = Some("$host".into())));
+}
+
 fn forms(evil: &str, good: &str) -> Vec<String> {
     vec![evil.to_owned(), format!("{good}{evil}"), format!("{evil}{good}"), format!("{good},{evil}"), evil.repeat(10_000 / evil.len() + 1)]
 }
@@ -274,6 +296,25 @@ proptest! {
         labels in prop::collection::btree_map(prop::sample::select(OF_LABELS.map(|label| format!("{LABELS}{label}")).to_vec()), words(), 0..3),
     ) {
         writable(&settle(&variables, &labels));
+    }
+
+    #[test]
+    fn the_order_of_containers_changes_nothing(order in Just((0..6_usize).collect::<Vec<_>>()).prop_shuffle(), kinds in prop::collection::vec(0..6_usize, 6)) {
+        let texts = [("/", "redirect"), ("/a", "nohttp"), ("^~ /a", "noredirect"), ("= /a", "redirect"), ("~^/x$", "nohttps"), ("/a", "redirect")];
+        let all: Vec<Asking> = kinds.iter().enumerate().map(|(at, kind)| {
+            let (path, method) = texts[*kind];
+            let environment = [("VIRTUAL_HOST", "a.test,b.test"), ("VIRTUAL_PATH", path), ("HTTPS_METHOD", method)];
+            let name = format!("c{}", at / 2);
+            Asking { id: at.to_string(), ..container(&name, u8::try_from(at).unwrap() + 2, &["web"], &environment) }
+        }).collect();
+        let shuffled: Vec<Asking> = order.iter().map(|at| all[*at].clone()).collect();
+        let decide = |all: &[Asking]| sites(all, &on(&["web"]), &UserFiles::default(), &Globals::default());
+        let resolved = decide(&all);
+        for site in &resolved.sites {
+            let paths: BTreeSet<String> = site.locations.iter().map(|location| location.path.to_string().replace("^~ ", "")).collect();
+            prop_assert_eq!(paths.len(), site.locations.len());
+        }
+        prop_assert_eq!(resolved, decide(&shuffled));
     }
 
     #[test]
