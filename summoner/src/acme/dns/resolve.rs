@@ -85,9 +85,9 @@ impl Resolvers {
         Err(last)
     }
 
-    /// Whether they resolve anything at all: the root's own record.
+    /// Whether they resolve anything at all: that the root has no address, every one of them knows.
     pub(crate) async fn sane(&self) -> bool {
-        self.ask(&Name::root(), RecordType::SOA).await.is_ok()
+        self.ask(&Name::root(), RecordType::A).await.is_ok()
     }
 
     /// The addresses of a name, IPv6 after IPv4. Where one kind could not be asked for, those of the other count.

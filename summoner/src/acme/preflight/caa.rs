@@ -10,7 +10,7 @@ use crate::acme::dns::resolve::{Resolvers, shown};
 const OTHERS: [&str; 5] = ["iodef", "contactemail", "contactphone", "issuemail", "issuevmc"];
 
 /// One record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Rule {
     critical: bool,
     tag: String,
@@ -55,7 +55,7 @@ pub(super) async fn look(
             Ok(answer) => answer,
             Err(failure) => return Some(unresolved(name, &format!("the CAA records of {}", shown(&at)), &failure, resolvers).await),
         };
-        let rules: Vec<Rule> = answer
+        let mut rules: Vec<Rule> = answer
             .answers
             .iter()
             .filter_map(|record| match &record.data {
@@ -63,6 +63,8 @@ pub(super) async fn look(
                 _ => None,
             })
             .collect();
+        // A server turns their order with every answer.
+        rules.sort();
         if !rules.is_empty() {
             return question.forbidden(&rules).map(|why| question.finding(name, &shown(&at), &rules, &why));
         }

@@ -77,7 +77,7 @@ pub(super) async fn look(
             None => Fetched::Untried,
             Some(probe) => match timeout(FETCH, fetch(host, *address, options.http_port, resolvers, probe)).await {
                 Ok(fetched) => fetched,
-                Err(_) => Fetched::Nobody(format!("no answer within {} s", FETCH.as_secs())),
+                Err(_) => Fetched::Nobody(format!("waited {} s", FETCH.as_secs())),
             },
         };
         (*address, fetched)
@@ -123,7 +123,8 @@ impl Judge<'_> {
                     finding(Severity::Warn, format!("{host} leads to {address}; whether that is this machine was not tried"), next)
                 };
             }
-            Fetched::Other(what) | Fetched::Nobody(what) => what,
+            Fetched::Other(what) => what.clone(),
+            Fetched::Nobody(why) => format!("nobody answers ({why})"),
         };
         let answered = matches!(fetched, Fetched::Other(_));
         if let Some(good) = ours {
@@ -219,13 +220,14 @@ async fn get(url: &Url, address: IpAddr) -> Result<Response, String> {
     client.get(url.clone()).send().await.map_err(|error| root(&error))
 }
 
-/// The innermost reason: "Connection refused".
+/// The innermost reason, without the number of the system's error: "Connection refused".
 fn root(error: &reqwest::Error) -> String {
     let mut last: &dyn std::error::Error = error;
     while let Some(source) = last.source() {
         last = source;
     }
-    last.to_string()
+    let text = last.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 async fn read(mut response: Response, probe: &Probe) -> Fetched {
@@ -277,25 +279,25 @@ mod tests {
             said(&["127.0.0.1"], &[("127.0.0.1", Fetched::Ours)]),
         ];
         insta::assert_snapshot!(all.join("\n--\n"), @r"
-        Refuse: port 80 of 198.51.100.1, this machine, does not serve the challenge of a.test: Connection refused
+        Refuse: port 80 of 198.51.100.1, this machine, does not serve the challenge of a.test: nobody answers (Connection refused)
           start the proxy, and let the firewall of this machine pass port 80
         --
         Refuse: port 80 of 198.51.100.1, this machine, does not serve the challenge of a.test: it answers 404 Not Found
           see what else answers on port 80 of this machine: ss -ltnp 'sport = :80'
         --
-        Refuse: a.test leads to 198.51.100.9, which is not this machine: Connection refused
+        Refuse: a.test leads to 198.51.100.9, which is not this machine: nobody answers (Connection refused)
           at the provider of your domain, let a.test lead to 198.51.100.1
         --
-        Warn: a.test leads to 198.51.100.9; whether that leads on to this machine cannot be seen from here: Connection refused
+        Warn: a.test leads to 198.51.100.9; whether that leads on to this machine cannot be seen from here: nobody answers (Connection refused)
           let the router hand port 80 on to this machine, and try from another network
         --
-        Refuse: a.test leads to 192.168.1.9, which is not this machine: Connection refused
+        Refuse: a.test leads to 192.168.1.9, which is not this machine: nobody answers (Connection refused)
           at the provider of your domain, let a.test lead to this machine
         --
         Refuse: a.test leads here by 198.51.100.1, but its AAAA record leads to 2001:db8::9, where it answers 404 Not Found; authorities ask IPv6 first
           remove that AAAA record, or let it lead to this machine
         --
-        Warn: a.test leads here by 198.51.100.1, but its AAAA record leads to 2001:db8::9, where Connection refused; authorities ask IPv6 first
+        Warn: a.test leads here by 198.51.100.1, but its AAAA record leads to 2001:db8::9, where nobody answers (Connection refused); authorities ask IPv6 first
           remove that AAAA record, or let it lead to this machine
         --
         Warn: a.test leads to 198.51.100.9; whether that is this machine was not tried
