@@ -15,7 +15,7 @@ pub(super) struct Question<'a> {
     pub container: &'a str,
     /// What kind of server.
     pub kind: DatabaseKind,
-    /// The client and its arguments; the password is the file `/dev/fd/4`.
+    /// The client, or several with bars between of which one is there, and its arguments; the password is the file `/dev/fd/4`.
     pub tool: Vec<String>,
     /// The form of that file.
     pub form: &'static str,
@@ -36,8 +36,8 @@ pub(super) async fn ask<E: Engine>(engine: &E, question: &Question<'_>) -> Resul
     super::running(engine, container).await?;
     let output = engine.exec(container, &spec).await?;
     if output.exit_code != 0 {
-        let name = tool.first().map_or("nothing", String::as_str);
-        return Err(explain::tool(*kind, container, name, output.exit_code, &String::from_utf8_lossy(&output.stderr)));
+        let name = tool.first().map_or_else(String::new, |name| name.replace('|', " or "));
+        return Err(explain::tool(*kind, container, &name, output.exit_code, &String::from_utf8_lossy(&output.stderr)));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -47,13 +47,33 @@ pub(super) async fn ask<E: Engine>(engine: &E, question: &Question<'_>) -> Resul
 /// # Errors
 /// It has none.
 pub(super) async fn which<E: Engine>(engine: &E, container: &str, kind: DatabaseKind, programs: &[&str]) -> Result<String> {
-    let look = "for program; do if command -v \"$program\" >/dev/null; then echo \"$program\"; exit 0; fi; done; exit 127";
-    let mut command: Vec<String> = ["sh", "-c", look, "summoner"].map(str::to_owned).into();
+    first(engine, container, kind, programs, "").await.map(|found| found.trim().to_owned())
+}
+
+/// As [`which`], with what the program says of its version.
+///
+/// # Errors
+/// As [`which`].
+pub(super) async fn which_version<E: Engine>(
+    engine: &E,
+    container: &str,
+    kind: DatabaseKind,
+    programs: &[&str],
+) -> Result<(String, String)> {
+    let found = first(engine, container, kind, programs, "--version").await?;
+    let (program, version) = found.split_once('\n').unwrap_or((&found, ""));
+    Ok((program.trim().to_owned(), version.to_owned()))
+}
+
+async fn first<E: Engine>(engine: &E, container: &str, kind: DatabaseKind, programs: &[&str], then: &str) -> Result<String> {
+    let look = "then=$1; shift; for program; do if command -v \"$program\" >/dev/null; then \
+        echo \"$program\"; [ -z \"$then\" ] || \"$program\" \"$then\"; exit 0; fi; done; exit 127";
+    let mut command: Vec<String> = ["sh", "-c", look, "summoner", then].map(str::to_owned).into();
     command.extend(programs.iter().map(|program| (*program).to_owned()));
     super::running(engine, container).await?;
     let output = engine.exec(container, &ExecSpec { command, timeout: Some(ANSWER), ..ExecSpec::default() }).await?;
     match output.exit_code {
-        0 => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        0 => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         code => Err(explain::tool(kind, container, &programs.join(" or "), code, &String::from_utf8_lossy(&output.stderr))),
     }
 }

@@ -20,6 +20,7 @@ mod script;
 mod sql_end;
 mod stream;
 mod talk;
+mod tee;
 
 use std::io::{self, Read};
 use std::path::PathBuf;

@@ -7,11 +7,13 @@ mod catalogue;
 
 use std::io::{self, Cursor, Read};
 
-use super::ask::{Question, ask, which};
+use futures_util::future::try_join;
+
+use super::ask::{Question, ask, which, which_version};
 use super::run::{self, Order};
 use super::sql_end::{Heard, SqlEnd};
 use super::{At, DatabaseKind, Driver, DumpOptions, Part, Source, Spool, View, explain};
-use crate::docker::{Engine, ExecSpec};
+use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::plan::snapshot::{Content, DatabaseFacts};
 use crate::repository::Sinks;
@@ -21,6 +23,9 @@ use catalogue::Catalogue;
 const FORM: &str = "[client]\npassword=\"%s\"\n";
 /// It must be the first argument.
 const OPTIONS: &str = "--defaults-extra-file=/dev/fd/4";
+/// The programs' names: MariaDB's, which newer images have alone, and MySQL's.
+const DUMPERS: [&str; 2] = ["mariadb-dump", "mysqldump"];
+const CLIENTS: [&str; 2] = ["mariadb", "mysql"];
 /// The dump tool's words before and after the transaction has begun.
 const BEGINS: &str = "-- Starting transaction";
 /// Any of these is printed only when the transaction's statements succeeded.
@@ -39,13 +44,13 @@ impl Driver for Mysql {
 
     async fn dump<E: Engine>(&self, at: &At<'_, E>, options: DumpOptions, sinks: &dyn Sinks, mut view: View) -> Result<Vec<Part>> {
         let container = &at.target.container;
-        let before = catalogue(at).await?;
+        let (before, program) = try_join(catalogue(at), which_version(at.engine, container, at.target.kind, &DUMPERS)).await?;
         if before.databases.is_empty() {
             return Err(
                 Error::external(format!("{container} holds no database that could be dumped")).next(format!("summoner logs {container}"))
             );
         }
-        let tool = dump_tool(at, &before.databases).await?;
+        let tool = dump_tool(at, program, &before.databases);
         let order = Order {
             container,
             tool,
@@ -74,13 +79,13 @@ impl Driver for Mysql {
         if !heard.end.is_complete() {
             return Err(explain::short(container, "its last line is missing"));
         }
-        let after = catalogue(at).await?;
-        counted(container, &before, &after, &heard.end)?;
-        let stored = super::finish(heard.into).await?;
+        let Heard { into, end } = heard;
+        let (after, stored) = try_join(catalogue(at), super::finish(into)).await?;
+        counted(container, &before, &after, &end)?;
         if let Some(view) = view.take() {
             super::fire(view);
         }
-        Ok(vec![Part { stored, content: Content::Dump, facts: before.whole(at.target, heard.end.tables), notes: before.notes() }])
+        Ok(vec![Part { stored, content: Content::Dump, facts: before.whole(at.target, end.tables), notes: before.notes() }])
     }
 
     async fn load<E: Engine>(&self, at: &At<'_, E>, parts: Vec<Source>, options: DumpOptions, _: Option<&Spool>) -> Result<()> {
@@ -89,7 +94,7 @@ impl Driver for Mysql {
             if content != Content::Dump || !matches!(facts.kind, DatabaseKind::Mysql | DatabaseKind::Mariadb) {
                 return Err(Error::internal(format!("{content:?} of {} is no dump for {container}", facts.kind.as_str())));
             }
-            let mut tool = client(at).await?;
+            let mut tool = client(at, which(at.engine, container, at.target.kind, &CLIENTS).await?);
             tool.extend(["--binary-mode", "--max-allowed-packet=1G"].map(str::to_owned));
             let order = Order {
                 container,
@@ -153,11 +158,8 @@ impl Read for Whole {
     }
 }
 
-async fn dump_tool<E: Engine>(at: &At<'_, E>, databases: &[String]) -> Result<Vec<String>> {
-    let (container, kind) = (&at.target.container, at.target.kind);
-    let program = which(at.engine, container, kind, &["mariadb-dump", "mysqldump"]).await?;
-    let spec = ExecSpec { command: vec![program.clone(), "--version".into()], ..ExecSpec::default() };
-    let version = at.engine.exec(container, &spec).await?;
+/// The words of a dump, by a program that said its version.
+fn dump_tool<E>(at: &At<'_, E>, (program, version): (String, String), databases: &[String]) -> Vec<String> {
     let mut tool = vec![program, OPTIONS.to_owned(), format!("--user={}", at.target.admin.user)];
     let flags = [
         "--verbose",
@@ -173,23 +175,22 @@ async fn dump_tool<E: Engine>(at: &At<'_, E>, databases: &[String]) -> Result<Ve
         "--add-drop-database",
     ];
     tool.extend(flags.map(str::to_owned));
-    if !String::from_utf8_lossy(&version.stdout).contains("MariaDB") {
+    if !version.contains("MariaDB") {
         // A dump is for any server: it must not carry the transactions that this one has seen.
         tool.push("--set-gtid-purged=OFF".into());
     }
     tool.extend(["--databases", "--"].map(str::to_owned));
     tool.extend(databases.iter().cloned());
-    Ok(tool)
+    tool
 }
 
-async fn client<E: Engine>(at: &At<'_, E>) -> Result<Vec<String>> {
-    let program = which(at.engine, &at.target.container, at.target.kind, &["mariadb", "mysql"]).await?;
+fn client<E>(at: &At<'_, E>, program: String) -> Vec<String> {
     let user = format!("--user={}", at.target.admin.user);
-    Ok(vec![program, OPTIONS.to_owned(), user, "--batch".into(), "--default-character-set=utf8mb4".into()])
+    vec![program, OPTIONS.to_owned(), user, "--batch".into(), "--default-character-set=utf8mb4".into()]
 }
 
 async fn query<E: Engine>(at: &At<'_, E>, statement: &str) -> Result<String> {
-    let mut tool = client(at).await?;
+    let mut tool = client(at, CLIENTS.join("|"));
     tool.push("--skip-column-names".into());
     let secret = at.target.admin.password.as_ref();
     let question =

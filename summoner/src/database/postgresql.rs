@@ -1,7 +1,7 @@
 //! PostgreSQL: one archive per database, all at the moments of snapshots that are held open together, and the roles.
 //!
 //! Over the local socket, where the official image trusts its superuser; no password travels. An archive counts when the
-//! container's own `pg_restore` has decoded it to its end, read back from where it was stored.
+//! container's own `pg_restore` has decoded it to its end, while it was dumped, and what was stored reads back whole.
 
 mod globals;
 mod view;
@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use futures_util::future::try_join;
+use futures_util::future::{join3, try_join};
 
 use super::ask::{Question, ask};
 use super::run::{self, Ending, Order};
 use super::sql_end::globals_complete;
+use super::tee::Tee;
 use super::{At, Driver, DumpOptions, Part, Source, Spool, View, explain};
 use crate::disk;
 use crate::docker::Engine;
@@ -34,7 +35,7 @@ pub(super) const MAGIC: &[u8] = b"PGDMP";
 pub(super) const GLOBALS_LIMIT: u64 = 64 << 20;
 /// What the server says of its databases; the last is asked in each.
 const DATABASES: &str = "select json_build_array(current_setting('server_version'), datname) from pg_database \
-    where datallowconn and not datistemplate order by datname;";
+    where datallowconn and not datistemplate order by datname;\n";
 const COUNTS: &str = "select json_build_array(count(*) filter (where relkind in ('r', 'p')), count(*) filter (where relkind in ('v', 'm'))) \
     from pg_class c join pg_namespace n on n.oid = c.relnamespace where nspname !~ '^pg_' and nspname <> 'information_schema' \
     and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');";
@@ -56,11 +57,15 @@ impl Driver for Postgresql {
         if let Some(view) = view {
             super::fire(view);
         }
-        let mut parts = vec![roles(at, options, sinks, &version).await?];
-        for (database, held) in databases.iter().zip(held) {
-            parts.push(archive(at, options, sinks, database, &version, held).await?);
-        }
-        Ok(parts)
+        let archives = async {
+            let mut parts = Vec::new();
+            for (database, held) in databases.iter().zip(held) {
+                parts.push(archive(at, options, sinks, database, &version, held).await?);
+            }
+            Ok(parts)
+        };
+        let (roles, archives) = try_join(roles(at, options, sinks, &version), archives).await?;
+        Ok(std::iter::once(roles).chain(archives).collect())
     }
 
     async fn load<E: Engine>(&self, at: &At<'_, E>, parts: Vec<Source>, options: DumpOptions, spool: Option<&Spool>) -> Result<()> {
@@ -102,10 +107,12 @@ fn facts<E>(at: &At<'_, E>, name: &str, version: &str, tables: u64) -> DatabaseF
 
 /// The server's version and the databases to dump: those asked for, else all that somebody uses.
 async fn chosen<E: Engine>(at: &At<'_, E>) -> Result<(String, Vec<String>)> {
-    let answer = query(at, MAINTENANCE, DATABASES).await?;
+    let answer = query(at, MAINTENANCE, &format!("{DATABASES}{COUNTS}")).await?;
+    let mut lines: Vec<&str> = answer.lines().filter(|line| !line.is_empty()).collect();
+    let maintenance = counts(lines.pop().unwrap_or_default())?;
     let mut version = String::new();
     let mut there = Vec::new();
-    for line in answer.lines().filter(|line| !line.is_empty()) {
+    for line in lines {
         let (server, name): (String, String) = serde_json::from_str(line).map_err(|error| strange(line, &error))?;
         version = server;
         there.push(name);
@@ -118,7 +125,7 @@ async fn chosen<E: Engine>(at: &At<'_, E>) -> Result<(String, Vec<String>)> {
         return Ok((version, wanted.clone()));
     }
     // Every server has this one; mostly nobody uses it.
-    if there.len() > 1 && there.iter().any(|name| name == MAINTENANCE) && counts(&query(at, MAINTENANCE, COUNTS).await?)? == (0, 0) {
+    if there.len() > 1 && maintenance == (0, 0) {
         there.retain(|name| name != MAINTENANCE);
     }
     Ok((version, there))
@@ -180,22 +187,43 @@ async fn archive<E: Engine>(
 ) -> Result<Part> {
     let snapshot = format!("--snapshot={}", held.snapshot);
     let dumping = order(at, options, tool(at, &["pg_dump", "--format=custom", "--compress=0", &snapshot], Some(database)));
-    let sink = Begun { into: sinks.create(&super::file_name(at.target.kind, database, "pgdump"))?, first: Vec::new() };
-    let (sink, ending) = run::pull(at.engine, &dumping, sink, &mut |_| {}).await?;
-    ended(at, &dumping, &ending)?;
-    let counts = held.counts;
-    held.close().await?;
-    if sink.first != MAGIC {
-        return Err(explain::short(&at.target.container, "it does not begin as an archive does"));
-    }
-    let stored = super::finish(sink.into).await?;
-    let read_back = decode(at, options, sinks.read(&stored)?);
-    let ((), found) = try_join(read_back, listed(at, options, sinks.read(&stored)?)).await?;
+    let mut sink = Tee::new(Begun { into: sinks.create(&super::file_name(at.target.kind, database, "pgdump"))?, first: Vec::new() });
+    let (decoded, contents) = (decode(at, options, sink.reader()), listed(at, options, sink.reader()));
+    let kept = async {
+        let (sink, ending) = run::pull(at.engine, &dumping, sink, &mut |_| {}).await?;
+        ended(at, &dumping, &ending)?;
+        let sink = blocking(move || sink.end()).await?;
+        let counts = held.counts;
+        held.close().await?;
+        if sink.first != MAGIC {
+            return Err(explain::short(&at.target.container, "it does not begin as an archive does"));
+        }
+        let stored = super::finish(sink.into).await?;
+        reads(sinks.read(&stored)?, &stored).await?;
+        Ok((stored, counts))
+    };
+    // A dump that failed is the reason; that its readers got no end is the consequence, and brings them to theirs.
+    let (kept, decoded, found) = join3(kept, decoded, contents).await;
+    let ((stored, counts), (), found) = (kept?, decoded?, found?);
     if found != counts {
         let cause = format!("{} tables and {} views are in it, the server has {} and {}", found.0, found.1, counts.0, counts.1);
         return Err(explain::short(&at.target.container, &cause));
     }
     Ok(Part { stored, content: Content::Dump, facts: facts(at, database, version, found.0), notes: Vec::new() })
+}
+
+/// What was kept is what was decoded: it reads to its end, every checksum agrees, and nothing is missing.
+async fn reads(mut from: Box<dyn Read + Send>, stored: &Stored) -> Result<()> {
+    let read = blocking(move || io::copy(&mut from, &mut io::sink())).await?;
+    let bytes = read.map_err(|error| Error::external(format!("{} cannot be read back", stored.name)).cause(error))?;
+    if bytes != stored.bytes_raw {
+        return Err(Error::external(format!("{} holds {bytes} bytes, {} were dumped", stored.name, stored.bytes_raw)));
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("a thread ended").cause(error))
 }
 
 /// Has the whole archive read by the container's own tool: one missing byte is found.

@@ -41,13 +41,19 @@ if [ "$road-$way" != stream-in ]; then IFS= read -r told; fi
 exit "$code"
 "#;
 
-/// A short command: the password's file on descriptor 4, the rest of standard input is the tool's.
+/// A short command: the password's file on descriptor 4, the rest of standard input is the tool's. The tool's name may be several
+/// with bars between: the first of them that is there.
 const ASK: &str = r#"
-form=$1
-shift
+form=$1 names=$2
+shift 2
 IFS= read -r secret || exit 125
+IFS='|'
+program=$names
+for name in $names; do
+  if command -v "$name" >/dev/null; then program=$name; break; fi
+done
 exec 3<&0
-printf "$form" "$secret" | "$@" 4<&0 <&3 3<&-
+printf "$form" "$secret" | "$program" "$@" 4<&0 <&3 3<&-
 "#;
 
 /// Ends everything that bears a mark, or any mark when its value is empty. Says how many processes that were.
@@ -182,8 +188,11 @@ mod tests {
         let words = wrapped(Way::In, "%s", &name, &tool(&["sh", "-c", "cat /dev/fd/4; wc -c"]));
         let (code, out, _) = run(&words, "TOKEN\nstream\nsecret\nline\n\0more");
         assert_eq!((code, out.replace(' ', "").as_str()), (0, "secret10\n"));
-        let (code, out, _) = run(&asking("%s.", &tool(&["sh", "-c", "cat /dev/fd/4; cat"])), "secret\nselect 1;\n");
-        assert_eq!((code, out.as_str()), (0, "secret.select 1;\n"));
+        for name in ["sh", "no-such-program|sh|cat"] {
+            let (code, out, _) = run(&asking("%s.", &tool(&[name, "-c", "cat /dev/fd/4; cat"])), "secret\nselect 1;\n");
+            assert_eq!((code, out.as_str()), (0, "secret.select 1;\n"));
+        }
+        assert_eq!(run(&asking("", &tool(&["no-such-program|none"])), "\n").0, 127);
     }
 
     #[test]
