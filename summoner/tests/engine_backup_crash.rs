@@ -43,6 +43,8 @@ services:
       MARIADB_USER: duo
       MARIADB_PASSWORD_FILE: /run/secrets/db_password
       MARIADB_ROOT_PASSWORD_FILE: /run/secrets/root_password
+      # Half of what a new server takes, for time zones that nobody asks for here.
+      MARIADB_INITDB_SKIP_TZINFO: "1"
     secrets: [db_password, root_password]
     volumes: ["${DATABASE_FILES}:/var/lib/mysql"]
     healthcheck:

@@ -3,12 +3,34 @@
 //! after a kill.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Each bed of a process has its own ports.
 static NEXT: AtomicU16 = AtomicU16::new(0);
+
+/// Where processes that run at once agree on who has which number; not where tests put their files, which differs.
+const SLOTS: &str = "/tmp/summoner-test-slots";
+/// So many at once, with so many ports each; all of them below those that the kernel gives to anybody.
+const SLOT_COUNT: u16 = 100;
+const SLOT_PORTS: u16 = 100;
+
+/// The number of this process among those that test now: it is its own until it ends, however it ends.
+fn slot() -> u16 {
+    static SLOT: OnceLock<(u16, File)> = OnceLock::new();
+    let take = || {
+        std::fs::create_dir_all(SLOTS).expect("a folder for the numbers");
+        let free = (0..SLOT_COUNT).find_map(|number| {
+            let file = File::create(Path::new(SLOTS).join(number.to_string())).expect("a file for a number");
+            file.try_lock().is_ok().then_some((number, file))
+        });
+        free.expect("a hundred processes are testing")
+    };
+    SLOT.get_or_init(take).0
+}
 
 /// A throw-away installation.
 pub struct Bed {
@@ -31,11 +53,11 @@ impl Bed {
     /// A bed named after its test; the names of its containers begin with the applications and end with it.
     pub fn new(name: &str) -> Self {
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
-        let process = std::process::id() % 1000;
-        let base = 20_000 + u16::try_from(process).unwrap_or(0) * 20 % 20_000 + number * 2;
+        assert!(number * 2 < SLOT_PORTS, "more beds than ports");
+        let base = 20_000 + slot() * SLOT_PORTS + number * 2;
         let folder = tempfile::Builder::new().prefix("summoner-test.").tempdir().expect("a folder for the test");
-        let domain = format!("{name}{process}.localhost");
-        let range = format!("10.{}.{}.0/20", 100 + process % 100, number % 16 * 16);
+        let domain = format!("{name}{}.localhost", std::process::id());
+        let range = format!("10.{}.{}.0/20", 20 + slot(), number % 16 * 16);
         Self { folder, domain, range, https_port: base, http_port: base + 1, environment: Vec::new(), before: Vec::new() }
     }
 
