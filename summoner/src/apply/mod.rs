@@ -125,7 +125,7 @@ impl<E: Engine> World<'_, E> {
 /// The proxy's settings that its configuration depends on.
 #[must_use]
 pub fn proxy_settings(config: &Config) -> ProxySettings {
-    ProxySettings { https_port: config.proxy.https_port, network: config.edge_network.clone() }
+    ProxySettings::own(config.proxy.http_port, config.proxy.https_port, &config.edge_network)
 }
 
 /// Makes the host what config.yml says.

@@ -10,8 +10,9 @@ use crate::event::Event;
 use crate::name::{Domain, InstanceId};
 use crate::nginx::Nginx;
 use crate::observe::Situation;
-use crate::plan::deploy;
 use crate::plan::wanted::InstanceWanted;
+use crate::plan::{deploy, route};
+use crate::vhost::HostName;
 
 /// How long an instance that is healthy may take to answer through the proxy.
 const SMOKE: Duration = Duration::from_secs(60);
@@ -22,7 +23,7 @@ pub(super) struct Routes<'a, E> {
     open: BTreeSet<InstanceId>,
     /// Hosts that the proxy refused when it was last told, each with its reason.
     refused: BTreeMap<Domain, String>,
-    told: BTreeSet<Domain>,
+    told: BTreeSet<HostName>,
 }
 
 impl<'a, E: Engine> Routes<'a, E> {
@@ -45,11 +46,13 @@ impl<'a, E: Engine> Routes<'a, E> {
         };
         crash::point();
         let nginx = Nginx::new(self.world.engine, self.world.layout(), &container.name);
-        let installed = nginx.install(&routes, &self.world.proxy_settings()).await?;
+        let settings = self.world.proxy_settings();
+        let installed = nginx.install(&route::sites(&routes, &settings), &settings).await?;
         for closed in installed.quarantined.iter().filter(|closed| self.told.insert(closed.host.clone())) {
             self.world.tell(&Event::Note { message: format!("the route of {} is closed: {}", closed.host, closed.reason) });
         }
-        self.refused = installed.quarantined.into_iter().map(|closed| (closed.host, closed.reason)).collect();
+        let ours = installed.quarantined.into_iter().filter_map(|closed| Some((closed.host.to_string().parse().ok()?, closed.reason)));
+        self.refused = ours.collect();
         Ok(())
     }
 

@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 
 use super::live::{Closed, Drawn};
-use crate::name::Domain;
-use crate::plan::route::{CERTS, HOSTS, INSIDE, Rejected};
+use crate::plan::route::{CERTS, INSIDE, Rejected, Site, host_file};
+use crate::vhost::HostName;
 
 /// The hosts that nginx's words name: a host's own file with a line, or its certificate or key, which nginx opens
 /// without saying for which line.
-pub(super) fn find(output: &str, hosts: &[&Domain]) -> Vec<Rejected> {
-    let mut found: BTreeMap<&Domain, String> = BTreeMap::new();
+pub(super) fn find(output: &str, sites: &[Site]) -> Vec<Rejected> {
+    let mut found: BTreeMap<&HostName, String> = BTreeMap::new();
     for line in output.lines().filter(|line| is_complaint(line)) {
-        for host in hosts {
-            let file = format!("/{HOSTS}/{host}.conf:");
-            let certificate = [format!("{CERTS}/{host}.crt\""), format!("{CERTS}/{host}.key\"")];
+        for site in sites {
+            let file = format!("/{}:", host_file(&site.name));
             let own_file = line.contains(INSIDE) && line.contains(&file);
-            if own_file || certificate.iter().any(|path| line.contains(path)) {
-                found.entry(host).or_insert_with(|| stripped(line));
+            let names_certificate = site.certificate.as_ref().is_some_and(|certificate| {
+                [".crt", ".key"].iter().any(|ending| line.contains(&format!("{CERTS}/{}{ending}\"", certificate.stem)))
+            });
+            if own_file || names_certificate {
+                found.entry(&site.name).or_insert_with(|| stripped(line));
             }
         }
     }
@@ -68,19 +70,20 @@ fn stripped(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::route::{self, ProxySettings};
 
     #[test]
     fn nginx_names_the_host() {
-        let (a, b): (Domain, Domain) = ("a.fr".parse().unwrap(), "ba.fr".parse().unwrap());
+        let sites = ["a.fr", "ba.fr"].map(|host| route::site(&route::sample(host), &ProxySettings::own(80, 443, "edge")));
         let output = "nginx: [emerg] unknown directive \"bad\" in /etc/nginx/summoner/gen-0123456789abcdef/hosts/ba.fr.conf:7\n\
              nginx: configuration file /etc/nginx/summoner/gen-0123456789abcdef/nginx.conf test failed\n";
-        let found = find(output, &[&a, &b]);
-        assert_eq!(found.iter().map(|rejected| &rejected.host).collect::<Vec<_>>(), [&b]);
+        let found = find(output, &sites);
+        assert_eq!(found.iter().map(|rejected| &rejected.host).collect::<Vec<_>>(), [&sites[1].name]);
         assert!(found[0].reason.starts_with("unknown directive"), "{}", found[0].reason);
         let output = "2026/11/21 14:10:37 [emerg] 1#1: cannot load certificate \"/etc/nginx/certs/a.fr.crt\": BIO_new_file() failed";
-        assert_eq!(find(output, &[&a, &b])[0].reason, "cannot load certificate \"/etc/nginx/certs/a.fr.crt\": BIO_new_file() failed");
+        assert_eq!(find(output, &sites)[0].reason, "cannot load certificate \"/etc/nginx/certs/a.fr.crt\": BIO_new_file() failed");
         assert!(
-            find("nginx: [emerg] open() \"/etc/nginx/mime.types\" failed in /etc/nginx/summoner/gen-0/nginx.conf:9", &[&a, &b]).is_empty()
+            find("nginx: [emerg] open() \"/etc/nginx/mime.types\" failed in /etc/nginx/summoner/gen-0/nginx.conf:9", &sites).is_empty()
         );
     }
 }

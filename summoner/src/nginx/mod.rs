@@ -12,11 +12,12 @@ use crate::docker::{Engine, ExecSpec, Running};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::name::Domain;
-use crate::plan::route::{self, Generation, INSIDE, MARKER_PORT, ProxySettings, Rejected, RouteSpec};
+use crate::plan::route::{self, Generation, INSIDE, MARKER_PORT, ProxySettings, Rejected, Site};
 
 pub mod child;
 pub mod classic;
 mod culprit;
+pub mod features;
 mod generation;
 pub mod live;
 mod marker;
@@ -103,12 +104,12 @@ impl<'a, E: Engine> Nginx<'a, E> {
     ///
     /// # Errors
     /// When nginx refuses even a configuration without hosts, or does not take the new one: the old one is back then.
-    pub async fn install(&self, routes: &[RouteSpec], settings: &ProxySettings) -> Result<Installed> {
+    pub async fn install(&self, sites: &[Site], settings: &ProxySettings) -> Result<Installed> {
         generation::prepare_folder(self.layout)?;
         let address = self.address().await?;
         let Candidate { id, written, mut quarantined } = match address {
-            Some(_) => self.accepted(routes, settings).await?,
-            None => self.startable(routes, settings)?,
+            Some(_) => self.accepted(sites, settings).await?,
+            None => self.startable(sites, settings)?,
         };
         let previous = self.current()?;
         let mut unchanged = !written && previous.as_ref() == Some(&id);
@@ -127,13 +128,14 @@ impl<'a, E: Engine> Nginx<'a, E> {
     }
 
     /// The configuration for an nginx that cannot be asked: one missing certificate would keep it from starting at all.
-    fn startable(&self, routes: &[RouteSpec], settings: &ProxySettings) -> Result<Candidate> {
+    fn startable(&self, sites: &[Site], settings: &ProxySettings) -> Result<Candidate> {
         let (mut fit, mut quarantined) = (Vec::new(), Vec::new());
-        for route in routes {
-            if acme::observe(self.layout, &route.host)?.is_some() {
-                fit.push(route.clone());
+        for site in sites {
+            let stem = site.certificate.as_ref().and_then(|certificate| certificate.stem.parse::<Domain>().ok());
+            if site.certificate.is_none() || stem.is_some_and(|stem| acme::observe(self.layout, &stem).is_ok_and(|found| found.is_some())) {
+                fit.push(site.clone());
             } else {
-                quarantined.push(Rejected { host: route.host.clone(), reason: "it has no usable certificate".to_owned() });
+                quarantined.push(Rejected { host: site.name.clone(), reason: "it has no usable certificate".to_owned() });
             }
         }
         let rendered = route::render(&fit, settings);
@@ -143,32 +145,31 @@ impl<'a, E: Engine> Nginx<'a, E> {
     }
 
     /// The first configuration that nginx accepts: every round leaves out the hosts that it names.
-    async fn accepted(&self, routes: &[RouteSpec], settings: &ProxySettings) -> Result<Candidate> {
-        let mut routes = routes.to_vec();
+    async fn accepted(&self, sites: &[Site], settings: &ProxySettings) -> Result<Candidate> {
+        let mut sites = sites.to_vec();
         let mut quarantined = Vec::new();
         loop {
-            let rendered = route::render(&routes, settings);
+            let rendered = route::render(&sites, settings);
             let generation = rendered.generation;
-            routes.retain(|route| generation.files.contains_key(&route::host_file(&route.host)));
+            sites.retain(|site| generation.files.contains_key(&route::host_file(&site.name)));
             quarantined.extend(rendered.rejected);
             let written = self.prepare(&generation)?;
             let Some(output) = self.refusal(&generation).await? else {
                 return Ok(Candidate { id: generation.id, written, quarantined });
             };
             self.discard(&generation)?;
-            let culprits = self.culprits(&output, &routes, settings).await?;
+            let culprits = self.culprits(&output, &sites, settings).await?;
             if culprits.is_empty() {
                 return Err(self.refused(&output));
             }
-            routes.retain(|route| !culprits.iter().any(|culprit| culprit.host == route.host));
+            sites.retain(|site| !culprits.iter().any(|culprit| culprit.host == site.name));
             quarantined.extend(culprits);
         }
     }
 
     /// The hosts to leave out: those that nginx names, or, when it names none, those that it refuses alone.
-    async fn culprits(&self, output: &str, routes: &[RouteSpec], settings: &ProxySettings) -> Result<Vec<Rejected>> {
-        let hosts: Vec<&Domain> = routes.iter().map(|route| &route.host).collect();
-        let named = culprit::find(output, &hosts);
+    async fn culprits(&self, output: &str, sites: &[Site], settings: &ProxySettings) -> Result<Vec<Rejected>> {
+        let named = culprit::find(output, sites);
         if !named.is_empty() {
             return Ok(named);
         }
@@ -179,11 +180,11 @@ impl<'a, E: Engine> Nginx<'a, E> {
             self.discard(&empty)?;
             return Err(self.refused(&output));
         }
-        for route in routes {
-            let generation = route::render(std::slice::from_ref(route), settings).generation;
+        for site in sites {
+            let generation = route::render(std::slice::from_ref(site), settings).generation;
             self.prepare(&generation)?;
             if let Some(output) = self.refusal(&generation).await? {
-                alone.push(Rejected { host: route.host.clone(), reason: culprit::reason(&output) });
+                alone.push(Rejected { host: site.name.clone(), reason: culprit::reason(&output) });
             }
             self.discard(&generation)?;
         }

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::docker::{Container, ContainerDetail, CreateSpec, EngineInfo, ExecOutput, Health, Image, Network, NetworkSpec};
+use crate::plan::route::RouteSpec;
 
 /// An nginx that is a listener and a few switches: it refuses files that hold the word "refused", and on a reload it takes
 /// the generation of the link, unless it is deaf.
@@ -43,7 +44,8 @@ impl Fake {
     }
 
     async fn install(&self, routes: &[RouteSpec]) -> Result<Installed> {
-        self.nginx().install(routes, &ProxySettings { https_port: 443, network: "summoner-edge".to_owned() }).await
+        let settings = ProxySettings::own(80, 443, "summoner-edge");
+        self.nginx().install(&route::sites(routes, &settings), &settings).await
     }
 
     fn folders(&self) -> usize {
@@ -164,7 +166,11 @@ fn spec(host: &str, header: &str) -> RouteSpec {
 }
 
 fn hosts(installed: &Installed) -> Vec<&str> {
-    installed.quarantined.iter().map(|rejected| rejected.host.as_str()).collect()
+    let exact = installed.quarantined.iter().filter_map(|rejected| match &rejected.host {
+        crate::vhost::HostName::Exact(host) => Some(host.as_str()),
+        _ => None,
+    });
+    exact.collect()
 }
 
 #[tokio::test]

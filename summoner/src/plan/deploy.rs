@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::cert::{self, Verdict};
-use super::route::{Generation, ProxySettings, RouteSpec, render};
+use super::route::{Generation, ProxySettings, RouteSpec, render, sites};
 use super::state::{Container, Observed, Running};
 use super::wanted::{ContainerWanted, InstanceWanted, LABEL_HASH, LABEL_INSTANCE, LABEL_OWNER, LABEL_SERVICE, NetworkWanted, Wanted};
 use super::{Action, Obstacle, Plan, Step};
@@ -78,7 +78,7 @@ pub fn routes<'a>(instances: impl IntoIterator<Item = &'a InstanceWanted>, obser
 /// nginx's configuration once a scope is done: with all of its routes, and those of others that are there already.
 #[must_use]
 pub fn generation(wanted: &Wanted, observed: &Observed, scope: &Scope, settings: &ProxySettings) -> Generation {
-    render(&routes(open(wanted, observed, scope), observed), settings).generation
+    render(&sites(&routes(open(wanted, observed, scope), observed), settings), settings).generation
 }
 
 /// The instances whose routes are open once a scope is done.

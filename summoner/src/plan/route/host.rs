@@ -1,236 +1,410 @@
-//! One host: its upstream, the redirects to it, and the server that proxies.
+//! One site: its upstreams, the redirects to it, and the server that answers.
 
+use super::headers::{self, Header};
+use super::location::{self, Around, user_file};
+use super::settings::{Arrangement, ProxySettings};
+use super::shared::access_log;
+use super::site::{Certificate, Site, Source, Target};
 use super::writer::{Param, Text, Unsafe};
-use super::{CERTS, PAGES, ProxySettings, RouteSpec, pages};
-use crate::name::Domain;
+use super::{CERTS, HTML, fingerprint, page_file, pages, server_name, tls};
+use crate::vhost::{HostName, HttpsMethod, VerifyClient};
 
-/// Headers that frame or route a message; one added by hand breaks the connection or loses cookies.
-const FORBIDDEN_HEADERS: [&str; 9] =
-    ["connection", "content-length", "content-encoding", "keep-alive", "set-cookie", "trailer", "transfer-encoding", "upgrade", "location"];
-/// Replaced by the proxy's own policy.
-const HSTS: &str = "strict-transport-security";
-/// Two years, as Mozilla's guideline says; neither subdomains nor preload: those are the owner's to decide.
-const HSTS_VALUE: &str = "max-age=63072000";
+/// Where the page lies that is shown while an application does not answer.
+const STARTING: &str = "/.summoner/starting.html";
+/// The path of nginx-proxy's debug endpoint.
+const DEBUG: &str = "/nginx-proxy-debug";
 
-/// The file of one host.
-pub(super) fn write(route: &RouteSpec, proxy: &ProxySettings) -> Result<String, Unsafe> {
-    let host = Param::data("the host", route.host.as_str())?;
-    let parts = Parts::check(route, proxy)?;
+/// The text of one site.
+pub(super) fn write(site: &Site, settings: &ProxySettings) -> Result<String, Unsafe> {
+    let parts = Parts::check(site, settings)?;
     let mut text = Text::default();
-    text.note("instance", &Param::data("the instance", &route.instance.to_string())?);
-    text.note("certificate", &parts.certificate);
-    text.block("upstream", std::slice::from_ref(&host), |text| {
-        text.line("zone", &[host.clone(), Param::ours("64k")]);
-        text.line("server", &[parts.server.clone(), Param::ours("resolve"), Param::ours("max_fails=0")]);
-        text.ours("keepalive 16");
-        text.remark("Below the 5 s of Node and Apache, so that no request meets a connection that is just closing.");
-        text.ours("keepalive_timeout 4s");
-    });
-    text.block("server", &[], |text| {
-        text.ours("listen 80");
-        text.line("server_name", &parts.names);
-        redirect_all(text, &parts.url);
-    });
-    if let [_, aliases @ ..] = parts.names.as_slice()
-        && !aliases.is_empty()
-    {
+    source(&mut text, &site.source)?;
+    if let Some(certificate) = &parts.certificate {
+        text.note("certificate", &certificate.fingerprint);
+    }
+    let content = content(site, settings, &parts)?;
+    text.append(&content.upstreams);
+    if let Some(server) = http_only(site, settings, &parts) {
+        text.block("server", &[], server);
+    }
+    if !parts.aliases.is_empty() {
+        text.block("server", &[], |text| aliases(text, site, settings, &parts));
+    }
+    let serves_http = parts.serves_http(site);
+    let tls = parts.certificate.as_ref().filter(|_| site.https != HttpsMethod::NoHttps);
+    if serves_http || tls.is_some() {
         text.block("server", &[], |text| {
-            listen_tls(text, aliases, &host);
-            hsts(text, proxy);
-            redirect_all(text, &parts.url);
+            if serves_http {
+                listen_http(text, settings, parts.default);
+            }
+            if let Some(certificate) = tls {
+                listen_https(text, site, settings, parts.default);
+                text.line("server_name", std::slice::from_ref(&parts.name));
+                certificate.write(text, site, settings);
+            } else {
+                text.line("server_name", std::slice::from_ref(&parts.name));
+            }
+            text.append(&content.inside);
         });
     }
-    text.block("server", &[], |text| {
-        listen_tls(text, &parts.names[..1], &host);
-        hsts(text, proxy);
-        serve(text, route, &parts, &host);
-    });
     Ok(text.finish())
 }
 
-/// Everything of a route that comes from outside, checked.
+/// Everything of a site's head that comes from outside, checked.
 struct Parts {
-    names: Vec<Param>,
-    server: Param,
-    certificate: Param,
-    /// `https://host[:port]`.
-    url: Param,
-    /// `:port` when it is not 443.
-    port: Param,
-    https_port: u64,
-    redirects: Vec<(Param, Param)>,
-    headers: Vec<(Param, Param)>,
+    name: Param,
+    aliases: Vec<Param>,
+    certificate: Option<Files>,
+    /// `https://host[:port]`, and the same for http.
+    https_url: Param,
+    http_url: Param,
+    /// Answers names that nobody has.
+    default: bool,
+}
+
+/// A certificate, checked.
+struct Files {
+    stem: Param,
+    fingerprint: Param,
+    dhparam: bool,
+    client_ca: Option<Param>,
+    client_crl: Option<Param>,
 }
 
 impl Parts {
-    fn check(route: &RouteSpec, proxy: &ProxySettings) -> Result<Self, Unsafe> {
-        let mut aliases: Vec<&Domain> = route.aliases.iter().filter(|alias| **alias != route.host).collect();
-        aliases.sort();
+    fn check(site: &Site, settings: &ProxySettings) -> Result<Self, Unsafe> {
+        let mut aliases: Vec<&str> = site.aliases.iter().map(crate::name::Domain::as_str).collect();
+        aliases.retain(|alias| HostName::Exact((*alias).to_owned()) != site.name);
+        aliases.sort_unstable();
         aliases.dedup();
-        let names: Result<Vec<Param>, Unsafe> =
-            std::iter::once(&route.host).chain(aliases).map(|name| Param::data("the host", name.as_str())).collect();
-        let host = Param::data("the host", route.host.as_str())?;
-        let port = match proxy.https_port {
-            443 => Param::ours(""),
-            port => Param::ours(":").then(&Param::number(port.into())),
+        let host = match &site.name {
+            HostName::Exact(_) => server_name(&site.name)?,
+            _ => Param::ours("$host"),
         };
-        if route.settings.port == 0 {
-            return Err(Unsafe::Form { what: "the application's port", reason: "is 0" });
+        let url = |scheme, port: u16, usual| {
+            let url = Param::ours(scheme).then(&host);
+            if port == usual { url } else { url.then(&Param::ours(":")).then(&Param::number(port.into())) }
+        };
+        if ![301, 302, 307, 308].contains(&site.non_get_redirect) {
+            return Err(Unsafe::Form { what: "the status of a redirect", reason: "is not 301, 302, 307 or 308" });
         }
         Ok(Self {
-            names: names?,
-            server: server(route, proxy)?,
-            certificate: fingerprint(&route.certificate)?,
-            url: Param::ours("https://").then(&host).then(&port),
-            port,
-            https_port: proxy.https_port.into(),
-            redirects: route.settings.redirects.iter().map(|(from, to)| redirect(from, to)).collect::<Result<_, _>>()?,
-            headers: headers(route)?,
+            name: server_name(&site.name)?,
+            aliases: aliases.into_iter().map(|alias| Param::data("an alias", alias)).collect::<Result<_, _>>()?,
+            certificate: site.certificate.as_ref().map(|certificate| Files::check(certificate, site)).transpose()?,
+            https_url: url("https://", site.external_ports.1, 443),
+            http_url: url("http://", site.external_ports.0, 80),
+            default: settings.default_host.as_ref() == Some(&site.name),
         })
     }
+
+    /// Whether port 80 answers with the application itself.
+    fn serves_http(&self, site: &Site) -> bool {
+        matches!(site.https, HttpsMethod::NoRedirect | HttpsMethod::NoHttps)
+    }
 }
 
-/// The name with the network's behind it: Docker knows it in that form too, and asks no public name server for it when
-/// the container is gone, where the plain `ghost-example.org` could be anybody's domain.
-fn server(route: &RouteSpec, proxy: &ProxySettings) -> Result<Param, Unsafe> {
-    let name = |what, text: &str| {
-        let fits =
-            text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        if fits {
-            Param::data(what, text)
-        } else {
-            Err(Unsafe::Form { what, reason: "is not a name that the engine's name server can know" })
+impl Files {
+    fn check(certificate: &Certificate, site: &Site) -> Result<Self, Unsafe> {
+        let file = |what, name: &str| {
+            let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.*+".contains(&b));
+            if plain && !name.is_empty() && !name.starts_with('.') {
+                Param::data(what, name)
+            } else {
+                Err(Unsafe::Form { what, reason: "is not a plain file name" })
+            }
+        };
+        let optional = |what, name: &Option<String>| name.as_deref().map(|name| file(what, name)).transpose();
+        let asks = matches!(site.verify_client, Some(VerifyClient::On | VerifyClient::Optional));
+        if asks && certificate.client_ca.is_none() {
+            return Err(Unsafe::Form {
+                what: "ssl_verify_client",
+                reason: "needs the authority of the clients' certificates, a file ca.crt beside the certificate",
+            });
         }
+        Ok(Self {
+            stem: file("the certificate's name", &certificate.stem)?,
+            fingerprint: fingerprint(&certificate.fingerprint)?,
+            dhparam: certificate.dhparam,
+            client_ca: optional("the clients' authority", &certificate.client_ca)?,
+            client_crl: optional("the list of revoked certificates", &certificate.client_crl)?,
+        })
+    }
+
+    fn write(&self, text: &mut Text, site: &Site, settings: &ProxySettings) {
+        let in_folder = |name: &Param| Param::ours(CERTS).then(&Param::ours("/")).then(name);
+        let file = |ending| in_folder(&self.stem).then(&Param::ours(ending));
+        text.line("ssl_certificate", &[file(".crt")]);
+        text.line("ssl_certificate_key", &[file(".key")]);
+        if self.dhparam {
+            text.line("ssl_dhparam", &[file(".dhparam.pem")]);
+        }
+        if let Some(policy) = site.policy.filter(|policy| *policy != settings.policy) {
+            tls::write(text, policy);
+        }
+        let Some(verify) = site.verify_client else { return };
+        let verify = match verify {
+            VerifyClient::On => "on",
+            VerifyClient::Off => "off",
+            VerifyClient::Optional => "optional",
+            VerifyClient::OptionalNoCa => "optional_no_ca",
+        };
+        text.line("ssl_verify_client", &[Param::ours(verify)]);
+        if let Some(authority) = &self.client_ca {
+            text.line("ssl_client_certificate", &[in_folder(authority)]);
+        }
+        if let Some(list) = &self.client_crl {
+            text.line("ssl_crl", &[in_folder(list)]);
+        }
+    }
+}
+
+fn source(text: &mut Text, source: &Source) -> Result<(), Unsafe> {
+    match source {
+        Source::Instance(id) => text.note("instance", &Param::data("the instance", &id.to_string())?),
+        Source::Containers(names) => {
+            for name in names {
+                text.note("container", &Param::data("the container", name)?);
+            }
+        }
+        Source::Config => text.remark("routes: of config.yml"),
+    }
+    Ok(())
+}
+
+/// What the answering server holds, and what stands before it.
+struct Content {
+    upstreams: Text,
+    inside: Text,
+}
+
+fn content(site: &Site, settings: &ProxySettings, parts: &Parts) -> Result<Content, Unsafe> {
+    let headers = server_headers(site, settings, parts);
+    let around = Around { site, settings, server_headers: &headers };
+    let mut content = Content { upstreams: Text::default(), inside: Text::at_depth(1) };
+    let text = &mut content.inside;
+    common(text, site, settings);
+    if site.external_ports != (settings.http_port, settings.https_port) {
+        outside_ports(text, site.external_ports);
+    }
+    text.line("set", &[Param::ours("$upgrade_policy"), Param::ours(location::upgrade(around.usual_upgrade()))]);
+    text.ours("set $upstream_keepalive false");
+    headers::write(text, &headers);
+    if let Some(file) = &site.include {
+        user_file(text, "the host's file", file)?;
+    }
+    if site.acme_location && parts.serves_http(site) {
+        acme(text);
+    }
+    let mut looked_up = false;
+    for location in &site.locations {
+        let written = location::write(location, &around)?;
+        content.upstreams.append(&written.upstreams);
+        text.append(&written.block);
+        looked_up |= matches!(location.target, Target::Upstream(_));
+    }
+    if looked_up {
+        failures(text, site, settings, &around)?;
+    }
+    if let Some(debug) = &site.debug {
+        let json = Param::json("the debug text", debug).unwrap_or_else(|_| Param::ours("{\"error\":\"too long\"}"));
+        text.block("location", &[Param::ours("="), Param::ours(DEBUG)], |text| {
+            text.ours("default_type application/json");
+            text.line("return", &[Param::ours("200"), json]);
+        });
+    }
+    Ok(content)
+}
+
+fn common(text: &mut Text, site: &Site, settings: &ProxySettings) {
+    if settings.arrangement == Arrangement::Classic {
+        access_log(text, settings);
+    }
+    if let Some(tokens) = site.server_tokens.or(settings.server_tokens) {
+        text.line("server_tokens", &[Param::ours(if tokens { "on" } else { "off" })]);
+    }
+}
+
+/// Where a site has other ports than the proxy.
+fn outside_ports(text: &mut Text, (http, https): (u16, u16)) {
+    let port = |port: u16, usual: u16| {
+        let number = Param::number(port.into());
+        let suffix = if port == usual { Param::ours("") } else { Param::ours(":").then(&number) };
+        [[Param::ours("$outside_port"), number], [Param::ours("$host_port"), suffix]]
     };
-    let port = Param::ours(":").then(&Param::number(route.settings.port.into()));
-    let network = name("the network", &proxy.network)?;
-    Ok(name("the container", &route.container)?.then(&Param::ours(".")).then(&network).then(&port))
-}
-
-fn fingerprint(text: &str) -> Result<Param, Unsafe> {
-    let what = "the certificate's fingerprint";
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(Unsafe::Form { what, reason: "is not hexadecimal" });
+    for pair in port(http, 80) {
+        text.line("set", &pair);
     }
-    Param::data(what, text)
-}
-
-fn redirect(from: &str, to: &str) -> Result<(Param, Param), Unsafe> {
-    if !from.starts_with('/') || from.contains(['?', '#', ' ']) {
-        return Err(Unsafe::Form { what: "a redirect's source", reason: "is not a path that begins with / and has no query" });
-    }
-    let local = to.starts_with('/') && !to.starts_with("//") && !to.starts_with("/\\");
-    if !(local || to.starts_with("https://")) || to.contains(' ') {
-        return Err(Unsafe::Form { what: "a redirect's target", reason: "is neither a path that begins with / nor an https URL" });
-    }
-    Ok((Param::data("a redirect's source", from)?, Param::data("a redirect's target", to)?))
-}
-
-fn headers(route: &RouteSpec) -> Result<Vec<(Param, Param)>, Unsafe> {
-    let mut seen = std::collections::BTreeSet::new();
-    let mut headers = Vec::new();
-    for (name, value) in &route.settings.headers {
-        let what = "a header's name";
-        let lower = name.to_ascii_lowercase();
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return Err(Unsafe::Form { what, reason: "holds more than letters, digits and hyphens" });
+    text.block("if ($scheme = https)", &[], |text| {
+        for pair in port(https, 443) {
+            text.line("set", &pair);
         }
-        if lower == HSTS || FORBIDDEN_HEADERS.contains(&lower.as_str()) {
-            return Err(Unsafe::Form { what, reason: "is one that only the application or the proxy itself may send" });
-        }
-        if !seen.insert(lower) {
-            return Err(Unsafe::Form { what, reason: "is there twice" });
-        }
-        headers.push((Param::data(what, name)?, Param::data("a header's value", value)?));
+    });
+}
+
+fn server_headers(site: &Site, settings: &ProxySettings, parts: &Parts) -> Vec<Header> {
+    let mut all = Vec::new();
+    let only_https = matches!(site.https, HttpsMethod::Redirect | HttpsMethod::NoHttp);
+    if let Some(hsts) = site.hsts.filter(|_| only_https && parts.certificate.is_some()) {
+        all.push(headers::hsts(hsts));
     }
-    Ok(headers)
-}
-
-fn listen_tls(text: &mut Text, names: &[Param], host: &Param) {
-    text.ours("listen 443 ssl");
-    text.ours("http2 on");
-    text.line("server_name", names);
-    let file = |ending| Param::ours(CERTS).then(&Param::ours("/")).then(host).then(&Param::ours(ending));
-    text.line("ssl_certificate", &[file(".crt")]);
-    text.line("ssl_certificate_key", &[file(".key")]);
-}
-
-/// Only on the real port: a browser would hold a test server's promise against every other port of that name.
-fn hsts(text: &mut Text, proxy: &ProxySettings) {
-    if proxy.https_port == 443 {
-        text.line("add_header", &[Param::ours("Strict-Transport-Security"), Param::ours(HSTS_VALUE), Param::ours("always")]);
+    if quic(site, settings) && parts.certificate.is_some() && site.https != HttpsMethod::NoHttps {
+        let value = Param::ours("h3=\":").then(&Param::number(site.external_ports.1.into())).then(&Param::ours("\"; ma=86400"));
+        all.push((Param::ours("Alt-Svc"), value));
     }
+    all
 }
 
-/// 301 for what a browser reads, as nginx-proxy does; 308 for the rest, so that a POST stays one.
-fn redirect_all(text: &mut Text, url: &Param) {
+fn quic(site: &Site, settings: &ProxySettings) -> bool {
+    site.http3 && settings.features.http3
+}
+
+/// The server on port 80 that does not answer with the application: it redirects, or serves the challenge alone.
+fn http_only<'a>(site: &'a Site, settings: &'a ProxySettings, parts: &'a Parts) -> Option<impl FnOnce(&mut Text) + 'a> {
+    let redirect = match site.https {
+        HttpsMethod::Redirect => true,
+        HttpsMethod::NoHttp if site.acme_location => false,
+        _ => return None,
+    };
+    Some(move |text: &mut Text| {
+        listen_http(text, settings, parts.default);
+        let names: Vec<Param> = std::iter::once(parts.name.clone()).chain(parts.aliases.iter().cloned()).collect();
+        text.line("server_name", &names);
+        common(text, site, settings);
+        if site.acme_location {
+            acme(text);
+        }
+        if redirect {
+            redirect_all(text, &parts.https_url, site.non_get_redirect);
+        } else {
+            text.block("location", &[Param::ours("/")], |text| text.ours("return 503"));
+        }
+    })
+}
+
+/// Further names, where they are not redirected with all of port 80 already.
+fn aliases(text: &mut Text, site: &Site, settings: &ProxySettings, parts: &Parts) {
+    let serves_http = parts.serves_http(site);
+    let tls = parts.certificate.as_ref().filter(|_| site.https != HttpsMethod::NoHttps);
+    if serves_http || tls.is_none() {
+        listen_http(text, settings, false);
+    }
+    if tls.is_some() {
+        listen_https(text, site, settings, false);
+    }
+    text.line("server_name", &parts.aliases);
+    if let Some(certificate) = tls {
+        certificate.write(text, site, settings);
+    }
+    common(text, site, settings);
+    headers::write(text, &server_headers(site, settings, parts));
+    if site.acme_location && serves_http {
+        acme(text);
+    }
+    redirect_all(text, if tls.is_some() { &parts.https_url } else { &parts.http_url }, site.non_get_redirect);
+}
+
+/// What the files of an authority's challenge need: nothing stands in its way, no password and no redirect.
+pub(super) fn acme(text: &mut Text) {
+    text.block("location", &[Param::ours("^~"), Param::ours("/.well-known/acme-challenge/")], |text| {
+        text.ours("auth_basic off");
+        text.ours("auth_request off");
+        text.ours("allow all");
+        text.line("root", &[Param::ours(HTML)]);
+        text.ours("default_type text/plain");
+        text.ours("try_files $uri =404");
+    });
+}
+
+/// 301 for what a browser reads, as nginx-proxy does; the rest as the site says (308 keeps a POST one).
+fn redirect_all(text: &mut Text, url: &Param, other: u16) {
     let target = url.clone().then(&Param::ours("$request_uri"));
     text.block("location", &[Param::ours("/")], |text| {
-        text.block("if ($request_method !~ ^(GET|HEAD)$)", &[], |text| text.line("return", &[Param::ours("308"), target.clone()]));
+        if other != 301 {
+            text.block("if ($request_method !~ ^(GET|HEAD)$)", &[], |text| {
+                text.line("return", &[Param::number(other.into()), target.clone()]);
+            });
+        }
         text.line("return", &[Param::ours("301"), target.clone()]);
     });
 }
 
-fn serve(text: &mut Text, route: &RouteSpec, parts: &Parts, host: &Param) {
-    let wanted = |name: &str| route.settings.headers.keys().any(|other| other.eq_ignore_ascii_case(name));
-    text.line("client_max_body_size", &[Param::number(route.settings.body_bytes)]);
-    if !wanted("x-content-type-options") {
-        text.ours("add_header X-Content-Type-Options $add_nosniff always");
+pub(super) fn listen_http(text: &mut Text, settings: &ProxySettings, default: bool) {
+    listen(text, settings, settings.listen.http, &[], default);
+}
+
+fn listen_https(text: &mut Text, site: &Site, settings: &ProxySettings, default: bool) {
+    // Before 1.25.1 a socket speaks HTTP/2 for all of its servers or for none.
+    let on_socket = site.http2 && !settings.features.http2_directive;
+    listen(text, settings, settings.listen.https, if on_socket { &["ssl", "http2"] } else { &["ssl"] }, default);
+    if settings.features.http2_directive {
+        text.line("http2", &[Param::ours(if site.http2 { "on" } else { "off" })]);
     }
-    if !wanted("referrer-policy") {
-        text.ours("add_header Referrer-Policy $add_referrer_policy always");
+    if quic(site, settings) {
+        listen_quic(text, settings, default);
+        text.ours("http3 on");
     }
-    for (name, value) in &parts.headers {
-        text.line("add_header", &[name.clone(), value.clone(), Param::ours("always")]);
+}
+
+/// QUIC comes as datagrams; nothing in front of it speaks the PROXY protocol.
+pub(super) fn listen_quic(text: &mut Text, settings: &ProxySettings, default: bool) {
+    let mut plain = settings.clone();
+    plain.listen.proxy_protocol = false;
+    listen(text, &plain, settings.listen.https, &["quic"], default);
+}
+
+/// One line, or two where IPv6 is asked for.
+pub(super) fn listen(text: &mut Text, settings: &ProxySettings, port: u16, words: &[&'static str], default: bool) {
+    let mut more: Vec<Param> = words.iter().map(|word| Param::ours(word)).collect();
+    if default {
+        more.push(Param::ours("default_server"));
     }
-    for (from, to) in &parts.redirects {
-        text.block("location", &[Param::ours("="), from.clone()], |text| text.line("return", &[Param::ours("301"), to.clone()]));
+    if settings.listen.proxy_protocol {
+        more.push(Param::ours("proxy_protocol"));
     }
-    text.block("location", &[Param::ours("/")], |text| proxy_pass(text, route, parts, host));
-    text.ours("error_page 502 503 =503 /.summoner/starting.html");
-    text.ours("error_page 504 /.summoner/starting.html");
-    text.block("location", &[Param::ours("="), Param::ours("/.summoner/starting.html")], |text| {
+    for address in ["", "[::]:"].iter().take(if settings.listen.ipv6 { 2 } else { 1 }) {
+        let at = Param::ours(address).then(&Param::number(port.into()));
+        let params: Vec<Param> = std::iter::once(at).chain(more.iter().cloned()).collect();
+        text.line("listen", &params);
+    }
+}
+
+/// What is shown when the application does not answer: a page that looks again, 503 and `Retry-After`.
+fn failures(text: &mut Text, site: &Site, settings: &ProxySettings, around: &Around<'_>) -> Result<(), Unsafe> {
+    if settings.error_page && !around.ours() {
+        text.remark("The owner's own page.");
+        text.ours("error_page 500 502 503 504 /50x.html");
+        text.block("location", &[Param::ours("="), Param::ours("/50x.html")], |text| {
+            text.line("root", &[Param::ours(HTML).then(&Param::ours("/errors"))]);
+            text.ours("internal");
+        });
+        return Ok(());
+    }
+    let is_down = |target: &Target| matches!(target, Target::Upstream(upstream) if upstream.servers.is_empty());
+    let down = site.locations.iter().all(|location| is_down(&location.target));
+    let inline = settings.arrangement == Arrangement::Classic;
+    let page = if inline { Param::ours("@summoner_waiting") } else { Param::ours(STARTING) };
+    if down {
+        text.remark("No server at all: 502, as nginx-proxy says.");
+        text.line("error_page", &[Param::ours("502"), page.clone()]);
+    } else {
+        text.line("error_page", &[Param::ours("502"), Param::ours("503"), Param::ours("=503"), page.clone()]);
+    }
+    text.line("error_page", &[Param::ours("504"), page.clone()]);
+    if inline {
+        let status = if down { 502 } else { 503 };
+        return text.try_block("location", &[page], |text| pages::inline(text, status, &pages::starting_title(site), pages::RETRY_S));
+    }
+    let file = page_file(&site.name);
+    text.block("location", &[Param::ours("="), page], |text| {
         text.ours("internal");
-        text.line("alias", &[Param::ours(PAGES).then(&Param::ours("/starting/")).then(host).then(&Param::ours(".html"))]);
+        text.line("root", &[Param::ours(super::INSIDE)]);
         text.line("add_header", &[Param::ours("Retry-After"), Param::number(pages::RETRY_S), Param::ours("always")]);
         text.ours("add_header Cache-Control no-store always");
+        text.remark("The first one is there while Summoner itself keeps the application still.");
+        let waiting = Param::ours("/waiting/").then(&file);
+        let usual = Param::ours("/current/pages/starting/").then(&file);
+        text.line("try_files", &[waiting, usual, Param::ours("=503")]);
     });
-}
-
-fn proxy_pass(text: &mut Text, route: &RouteSpec, parts: &Parts, host: &Param) {
-    let settings = &route.settings;
-    let seconds = Param::number(settings.read_timeout.as_secs().max(1)).then(&Param::ours("s"));
-    text.line("proxy_pass", &[Param::ours("http://").then(host)]);
-    text.ours("proxy_http_version 1.1");
-    text.ours("proxy_redirect off");
-    text.ours("proxy_connect_timeout 5s");
-    text.line("proxy_read_timeout", std::slice::from_ref(&seconds));
-    text.line("proxy_send_timeout", &[seconds]);
-    text.ours("proxy_buffer_size 16k");
-    text.ours("proxy_buffers 8 16k");
-    text.line("proxy_buffering", &[on(settings.response_buffering)]);
-    text.line("proxy_request_buffering", &[on(settings.request_buffering)]);
-    let host_and_port = Param::ours("$host").then(&parts.port);
-    text.line("proxy_set_header", &[Param::ours("Host"), host_and_port.clone()]);
-    text.line("proxy_set_header", &[Param::ours("X-Forwarded-Host"), host_and_port]);
-    text.line("proxy_set_header", &[Param::ours("X-Forwarded-Port"), Param::number(parts.https_port)]);
-    text.remark("The client's own claims are replaced, not extended: nothing trusted stands in front of this proxy.");
-    text.ours("proxy_set_header X-Forwarded-For $remote_addr");
-    text.ours("proxy_set_header X-Real-IP $remote_addr");
-    text.ours("proxy_set_header X-Forwarded-Proto https");
-    text.ours("proxy_set_header X-Forwarded-Ssl on");
-    for ours in ["Forwarded", "X-Forwarded-Prefix", "X-Forwarded-Server", "Proxy"] {
-        text.line("proxy_set_header", &[Param::ours(ours), Param::ours("")]);
-    }
-    let (upgrade, connection) = if settings.websocket { ("$upgrade", "$upgrade_connection") } else { ("", "") };
-    text.line("proxy_set_header", &[Param::ours("Upgrade"), Param::ours(upgrade)]);
-    text.line("proxy_set_header", &[Param::ours("Connection"), Param::ours(connection)]);
-    text.ours("proxy_hide_header Strict-Transport-Security");
-    for (name, _) in &parts.headers {
-        text.line("proxy_hide_header", std::slice::from_ref(name));
-    }
-}
-
-fn on(yes: bool) -> Param {
-    Param::ours(if yes { "on" } else { "off" })
+    Ok(())
 }

@@ -178,8 +178,12 @@ pub enum Address {
 pub struct LocationSettings {
     /// Largest request body in bytes; 0 is without limit; None is nginx's or the owner's own.
     pub body_bytes: Option<u64>,
+    /// How long it may take until the application takes a connection.
+    pub connect_timeout: Option<Duration>,
     /// How long the application may be silent.
     pub read_timeout: Option<Duration>,
+    /// How long it may take nothing of a request; None is as long as it may be silent.
+    pub send_timeout: Option<Duration>,
     /// Whether the proxy keeps answers before it sends them on.
     pub response_buffering: bool,
     /// Whether the proxy keeps requests before it sends them on.
@@ -207,7 +211,9 @@ impl Default for LocationSettings {
     fn default() -> Self {
         Self {
             body_bytes: None,
+            connect_timeout: None,
             read_timeout: None,
+            send_timeout: None,
             response_buffering: true,
             request_buffering: true,
             upgrade: Upgrade::Any,

@@ -3,8 +3,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::minion;
+use crate::name::{Domain, InstanceId};
 
 mod golden;
+mod words;
 
 /// The simplest route: for tests here and in `nginx`.
 pub(crate) fn sample(host: &str) -> RouteSpec {
@@ -46,18 +49,23 @@ fn full() -> RouteSpec {
 }
 
 fn settings(https_port: u16) -> ProxySettings {
-    ProxySettings { https_port, network: "summoner-edge".to_owned() }
+    ProxySettings::own(80, https_port, "summoner-edge")
+}
+
+fn rendered(specs: &[RouteSpec], https_port: u16) -> Rendered {
+    let settings = settings(https_port);
+    render(&sites(specs, &settings), &settings)
 }
 
 fn host_text(spec: &RouteSpec, https_port: u16) -> String {
-    let rendered = render(std::slice::from_ref(spec), &settings(https_port));
+    let rendered = rendered(std::slice::from_ref(spec), https_port);
     assert_eq!(rendered.rejected, []);
-    rendered.generation.files[&host_file(&spec.host)].clone()
+    rendered.generation.files[&format!("hosts/{}.conf", spec.host)].clone()
 }
 
 #[test]
 fn the_waiting_page_says_who_and_looks_again() {
-    let generation = render(&[sample("blog.a.fr")], &settings(443)).generation;
+    let generation = rendered(&[sample("blog.a.fr")], 443).generation;
     let page = &generation.files["pages/starting/blog.a.fr.html"];
     assert!(page.contains("<h1>Ghost is starting</h1>") && page.contains("content=\"5\"") && page.contains("again by itself in 5 seconds"));
 }
@@ -65,7 +73,7 @@ fn the_waiting_page_says_who_and_looks_again() {
 #[test]
 fn the_id_follows_every_byte_and_no_order() {
     let (a, b) = (sample("a.fr"), sample("b.fr"));
-    let id = |routes: &[RouteSpec]| render(routes, &settings(443)).generation.id;
+    let id = |routes: &[RouteSpec]| rendered(routes, 443).generation.id;
     let both = id(&[a.clone(), b.clone()]);
     assert_eq!(both, id(&[b.clone(), a.clone()]));
     assert_eq!(both.len(), 16);
@@ -78,10 +86,10 @@ fn what_cannot_be_written_costs_only_its_own_route() {
     let change = |change: fn(&mut RouteSpec)| {
         let mut bad = full();
         change(&mut bad);
-        let rendered = render(&[sample("a.fr"), bad], &settings(443));
-        assert!(rendered.generation.files.contains_key("hosts/a.fr.conf"));
-        assert_eq!(rendered.generation, render(&[sample("a.fr")], &settings(443)).generation, "no trace of the other");
-        rendered.rejected.into_iter().map(|rejected| rejected.reason).collect::<String>()
+        let both = rendered(&[sample("a.fr"), bad], 443);
+        assert!(both.generation.files.contains_key("hosts/a.fr.conf"));
+        assert_eq!(both.generation, rendered(&[sample("a.fr")], 443).generation, "no trace of the other");
+        both.rejected.into_iter().map(|rejected| rejected.reason).collect::<String>()
     };
     let header = |spec: &mut RouteSpec, name: &str, value: &str| {
         spec.settings.headers.insert(name.to_owned(), value.to_owned());
@@ -97,10 +105,10 @@ fn what_cannot_be_written_costs_only_its_own_route() {
         change(|spec| spec.host = "a.fr".parse().unwrap()),
     ];
     insta::assert_snapshot!(reasons.join("\n"), @r"
-    a redirect's source holds '$', which cannot be written into nginx's configuration
-    a redirect's source holds '\n', which cannot be written into nginx's configuration
-    a redirect's target is neither a path that begins with / nor an https URL
-    the container is not a name that the engine's name server can know
+    the path holds '$', which cannot be written into nginx's configuration
+    the path holds '\n', which cannot be written into nginx's configuration
+    a redirect's target is neither a path that begins with / nor an http or https URL
+    the container is not a name that a name server can know
     the certificate's fingerprint is not hexadecimal
     the application's port is 0
     its alias a.fr leads to another instance
@@ -111,7 +119,7 @@ fn what_cannot_be_written_costs_only_its_own_route() {
     {
         let mut bad = full();
         header(&mut bad, name, value);
-        assert_eq!(render(&[bad], &settings(443)).rejected.len(), 1, "{name}: {value}");
+        assert_eq!(rendered(&[bad], 443).rejected.len(), 1, "{name}: {value}");
     }
 }
 
@@ -178,7 +186,7 @@ proptest! {
         spec.settings.headers = BTreeMap::from([(name.clone(), value.clone())]);
         spec.settings.redirects = vec![(from.clone(), to.clone())];
         (spec.container, spec.certificate) = (container, certificate);
-        let files = render(&[spec], &settings(443)).generation.files;
+        let files = rendered(&[spec], 443).generation.files;
         let Some(text) = files.get("hosts/blog.a.fr.conf") else { return Ok(()) };
 
         let mut tame = sample("blog.a.fr");

@@ -1,0 +1,111 @@
+//! Our instances as sites: what a minion says of its route, with the proxy's own rules around it.
+
+use std::time::Duration;
+
+use super::settings::{HSTS, ProxySettings};
+use super::site::{Address, Certificate, Location, LocationSettings, Server, Site, Source, Target, Upgrade, Upstream};
+use crate::minion;
+use crate::name::{Domain, InstanceId};
+use crate::vhost::{HostName, HttpsMethod, KeepAlive, PathMatch, Protocol};
+
+/// An instance stands beside the proxy: who does not answer by then is not there.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// One host of one of our instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteSpec {
+    /// Whose it is.
+    pub instance: InstanceId,
+    /// Where people go.
+    pub host: Domain,
+    /// Names that redirect to it.
+    pub aliases: Vec<Domain>,
+    /// The container's name on the proxy's network.
+    pub container: String,
+    /// What the minion asks for.
+    pub settings: minion::Route,
+    /// Fingerprint of the host's certificate (hexadecimal): a new one makes a new generation, so nginx loads it.
+    pub certificate: String,
+}
+
+/// The site of a route.
+#[must_use]
+pub fn site(spec: &RouteSpec, settings: &ProxySettings) -> Site {
+    let route = &spec.settings;
+    let upstream = Upstream {
+        name: spec.host.as_str().to_owned(),
+        protocol: Protocol::Http,
+        servers: vec![server(spec, route.port, settings)],
+        keepalive: KeepAlive::Auto,
+        balance: None,
+        dest: None,
+        root: None,
+    };
+    let mut locations: Vec<Location> = route
+        .redirects
+        .iter()
+        .map(|(from, to)| {
+            let target = Target::Redirect { to: to.clone(), status: 301, keep_path: false };
+            location(PathMatch::Exact(from.clone()), target, LocationSettings::default())
+        })
+        .collect();
+    locations.push(location(PathMatch::Prefix("/".to_owned()), Target::Upstream(upstream), whole(route)));
+    Site {
+        name: HostName::Exact(spec.host.as_str().to_owned()),
+        aliases: spec.aliases.clone(),
+        source: Source::Instance(spec.instance.clone()),
+        certificate: Some(Certificate {
+            stem: spec.host.as_str().to_owned(),
+            fingerprint: spec.certificate.clone(),
+            dhparam: false,
+            client_ca: None,
+            client_crl: None,
+        }),
+        https: HttpsMethod::Redirect,
+        // Only on the real port: a browser would hold a test server's promise against every other port of that name.
+        hsts: (settings.https_port == 443).then_some(HSTS),
+        policy: None,
+        http2: true,
+        http3: false,
+        external_ports: (settings.http_port, settings.https_port),
+        internal_only: false,
+        allow: Vec::new(),
+        server_tokens: None,
+        non_get_redirect: 308,
+        acme_location: true,
+        verify_client: None,
+        locations,
+        debug: None,
+        include: None,
+    }
+}
+
+/// The sites of many routes.
+#[must_use]
+pub fn sites(specs: &[RouteSpec], settings: &ProxySettings) -> Vec<Site> {
+    specs.iter().map(|spec| site(spec, settings)).collect()
+}
+
+/// The name with the network's behind it: Docker knows it in that form too, and asks no public name server for it when
+/// the container is gone, where the plain `ghost-example.org` could be anybody's domain.
+fn server(spec: &RouteSpec, port: u16, settings: &ProxySettings) -> Server {
+    Server { address: Address::Name(format!("{}.{}", spec.container, settings.network)), port, weight: None }
+}
+
+fn location(path: PathMatch, target: Target, settings: LocationSettings) -> Location {
+    Location { path, target, settings, replaced_by: None, include: None, passwords: None }
+}
+
+fn whole(route: &minion::Route) -> LocationSettings {
+    LocationSettings {
+        body_bytes: Some(route.body_bytes),
+        connect_timeout: Some(CONNECT),
+        read_timeout: Some(route.read_timeout),
+        send_timeout: None,
+        response_buffering: route.response_buffering,
+        request_buffering: route.request_buffering,
+        upgrade: if route.websocket { Upgrade::Websocket } else { Upgrade::None },
+        headers: route.headers.clone(),
+        security_headers: true,
+    }
+}
