@@ -7,10 +7,14 @@
 mod ask;
 #[path = "proxy/engine.rs"]
 mod engine;
+#[path = "proxy/hostile.rs"]
+mod hostile;
 #[path = "proxy/read.rs"]
 mod read;
 #[path = "proxy/run.rs"]
 mod run;
+#[path = "proxy/tree.rs"]
+mod tree;
 
 /// One test a table: a world of its own.
 macro_rules! tables {

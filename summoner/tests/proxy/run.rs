@@ -23,6 +23,7 @@ const RIGHT: Duration = Duration::from_secs(4);
 const AT_ONCE: usize = 6;
 
 static SUBNET: AtomicU16 = AtomicU16::new(0);
+static MARK: AtomicU16 = AtomicU16::new(0);
 
 /// A running world.
 pub struct Running {
@@ -70,7 +71,8 @@ impl Running {
     /// Starts everything and waits until the last box is served.
     pub fn start(name: &str, world: &World) -> Self {
         let started = Instant::now();
-        let mark = format!("proxy-{name}-{}", std::process::id());
+        // Two worlds of a process may have the same name.
+        let mark = format!("proxy-{name}-{}-{}", std::process::id(), MARK.fetch_add(1, Ordering::SeqCst));
         let folder = tempfile::Builder::new().prefix("summoner-test.").tempdir().expect("a folder for the test");
         let place = Place { addresses: BTreeMap::new(), certs: folder.path().join("certs") };
         let mut running = Self { name: name.to_owned(), mark, place, folder, started };
@@ -240,16 +242,7 @@ impl Running {
         self.start_box(world, "sentinel", &each);
         let port = world.env.iter().find(|(name, _)| name == "HTTP_PORT").map_or("80", |(_, port)| port);
         let words: Vec<String> = world.env.iter().filter(|(name, _)| name == "ENABLE_PROXY_PROTOCOL").map(|_| "pp".to_owned()).collect();
-        let began = Instant::now();
-        loop {
-            let answer = ask::ask(&self.place, "GET", &format!("http://{host}:{port}/"), &words);
-            if answer.status == "200" {
-                return;
-            }
-            let log = || engine::logs(&self.proxy());
-            assert!(began.elapsed() < UP, "the last box is not served: {} {}\n{}", answer.status, answer.body, log());
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        serve_with(self, &format!("http://{host}:{port}/"), &words);
     }
 
     /// What is wrong with a case.
@@ -298,6 +291,24 @@ impl Running {
             }
             other => panic!("what is `do {other}`?"),
         }
+    }
+}
+
+/// Waits until this address is served.
+pub fn serve(running: &Running, url: &str) {
+    serve_with(running, url, &[]);
+}
+
+fn serve_with(running: &Running, url: &str, words: &[String]) {
+    let began = Instant::now();
+    loop {
+        let answer = ask::ask(&running.place, "GET", url, words);
+        if answer.status == "200" {
+            return;
+        }
+        let log = || engine::logs(&running.proxy());
+        assert!(began.elapsed() < UP, "{url} is not served: {} {}\n{}", answer.status, answer.body, log());
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
