@@ -1,5 +1,5 @@
 """What `summoner proxy` costs, beside a stand-in for nginx-proxy's arrangement on the same nginx."""
-import json, os, pathlib, re, select, shutil, signal, socket, statistics, subprocess, sys, threading, time
+import json, os, pathlib, re, select, shutil, signal, socket, ssl, subprocess, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 
 from . import bed
@@ -65,10 +65,11 @@ class Side:
         return set(seen.stdout.split())
 
 class Ours(Side):
-    def __init__(self):
-        environment = [f"DOCKER_CONTAINER_FILTERS={FILTER}"]
-        binds = [f"{SUMMONER}:/summoner:ro", f"{SOCKET}:/tmp/docker.sock"]
-        self.begin("summoner", {"Entrypoint": ["/summoner"], "Cmd": ["proxy", "--nginx", "here"], "Env": environment, "HostConfig": {"Binds": binds}})
+    def __init__(self, name="summoner", environment=(), binds=(), **more):
+        environment = [f"DOCKER_CONTAINER_FILTERS={FILTER}", *environment]
+        binds = [f"{SUMMONER}:/summoner:ro", f"{SOCKET}:/tmp/docker.sock", *binds]
+        body = {"Entrypoint": ["/summoner"], "Cmd": ["proxy", "--nginx", "here"], "Env": environment}
+        self.begin(name, {**body, "HostConfig": {"Binds": binds, **more}})
         self.watcher = self.pid
 
     def pause(self):
@@ -260,7 +261,66 @@ def watcher(sides):
     row("  CPU : stand-in", [ours], [theirs], 0.1, lambda percent: f"{percent:.2f} %")
     note(f"the stand-in's memory is {bed.megabytes(other)}, of which Python is most")
 
-PARTS = {"live": live, "lost": lost, "burst": burst, "watcher": watcher}
+def authority(gateway, proxy):
+    """Pebble and its name server, which says of every name that it is the proxy."""
+    folder = pathlib.Path(subprocess.check_output([f"{bed.ROOT}/scripts/pebble"], text=True).strip(), "bin")
+    for name, more in (("ca", ["-addext", "basicConstraints=critical,CA:TRUE"]),
+                       ("pebble", ["-CA", f"{HERE}/ca.crt", "-CAkey", f"{HERE}/ca.key", "-addext", f"subjectAltName=IP:{gateway}"])):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                        f"/CN=bench {name}", "-keyout", f"{HERE}/{name}.key", "-out", f"{HERE}/{name}.crt", *more], check=True, capture_output=True)
+    settings = bed.write("pebble.json", json.dumps({"pebble": {
+        "listenAddress": f"{gateway}:14000", "managementListenAddress": f"{gateway}:15000", "httpPort": 80, "tlsPort": 443,
+        "certificate": f"{HERE}/pebble.crt", "privateKey": f"{HERE}/pebble.key", "externalAccountBindingRequired": False}}))
+    off = ["-doh", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""]
+    words = [[folder / "pebble-challtestsrv", "-dnsserver", f"{gateway}:53", "-management", f"{gateway}:8055", "-defaultIPv4", proxy, *off],
+             [folder / "pebble", "-config", settings, "-dnsserver", f"{gateway}:53", "-strict"]]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {"PEBBLE_VA_NOSLEEP": "1", "PATH": os.environ["PATH"]}}
+    return [subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *each], **quiet) for each in words]
+
+def https(sides):
+    """Beside hosts that there are already; the authority's own waits are switched off, its refusals of nonces are not."""
+    network = engine("GET", f"/networks/{BRIDGE}")["IPAM"]["Config"][0]["Subnet"]
+    gateway, proxy = network.replace("0.0/16", "0.1"), network.replace("0.0/16", "200.1")
+    pathlib.Path(HERE, "trust").mkdir()
+    children = authority(gateway, proxy)
+    shutil.copy(f"{HERE}/ca.crt", f"{HERE}/trust/ca.crt")
+    said = [f"ACME_CA_URI=https://{gateway}:14000/dir", "CA_BUNDLE=/trust/ca.crt", "ACME_EMAIL=someone@bench.test"]
+    side = Ours("https", said, [f"{HERE}/trust:/trust:ro"], Dns=[gateway])
+    took = []
+    try:
+        # Whatever address it got, the authority must find it.
+        subprocess.run(["curl", "-sf", "-d", json.dumps({"ip": side.address}), f"http://{gateway}:8055/set-default-ipv4"], check=True, stdout=subprocess.DEVNULL)
+        time.sleep(SETTLED)
+        for number in range(COMING):
+            host = f"secure{number}.bench.test"
+            which = create(host, host, Env=[f"VIRTUAL_HOST={host}", f"ACME_HOST={host}"])
+            act("start", which)
+            took.append(secure(side, host))
+    finally:
+        for child in children:
+            child.kill()
+        engine("DELETE", f"/containers/{side.id}?force=1&v=1")
+    row("start to HTTPS from Pebble, p50 : the aim", [quantile(took, 0.5)], [3], 1)
+    row("                            p95 : the aim", [quantile(took, 0.95)], [3], 1)
+
+def secure(side, host):
+    """Until the host answers with a certificate of the authority; gives how long that took."""
+    since, context = time.monotonic(), ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    while time.monotonic() - since < COMES:
+        try:
+            with socket.create_connection((side.address, 443), 2) as plain, context.wrap_socket(plain, server_hostname=host) as talk:
+                talk.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                # The name of Pebble's issuers, in the certificate's own bytes.
+                if talk.recv(64)[9:12] == b"200" and b"Pebble" in talk.getpeercert(True):
+                    return time.monotonic() - since
+        except OSError:
+            pass
+        time.sleep(0.01)
+    log = subprocess.run(["docker", "logs", "--tail", "20", side.id], capture_output=True, text=True)
+    raise SystemExit(f"bench: {host} has no certificate within {COMES} s\n{log.stdout}{log.stderr}")
+
+PARTS = {"live": live, "lost": lost, "burst": burst, "https": https, "watcher": watcher}
 
 def measure(parts):
     print(f"{IMAGE}, {HOSTS} hosts\n")
@@ -274,5 +334,5 @@ def main(parts, doc):
     SUMMONER = f"{HERE}/summoner"
     if set(parts) - set(PARTS):
         sys.exit(print(doc) or 2)
-    bed.prepare((IMAGE, ECHO), ("wrk", "nsenter", "pgrep"), doc)
+    bed.prepare((IMAGE, ECHO), ("wrk", "nsenter", "openssl", "pgrep"), doc)
     return bed.guarded(lambda: measure(parts))
