@@ -151,6 +151,24 @@ impl Layout {
         self.own().join("authority.pem")
     }
 
+    /// What authorities on the network answered, and when they are asked again.
+    #[must_use]
+    pub fn certificates(&self) -> PathBuf {
+        self.own().join("certificates.json")
+    }
+
+    /// The lock of whoever asks authorities.
+    #[must_use]
+    pub fn certificates_lock(&self) -> PathBuf {
+        self.own().join("certificates.lock")
+    }
+
+    /// Accounts with authorities, and orders that were begun (0700, files 0600).
+    #[must_use]
+    pub fn acme(&self) -> PathBuf {
+        self.own().join("acme")
+    }
+
     /// What the owner of the proxy puts beside Summoner's own configuration, in nginx-proxy's layout.
     #[must_use]
     pub fn proxy(&self) -> PathBuf {

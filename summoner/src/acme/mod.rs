@@ -1,8 +1,8 @@
 //! Certificates: who issues them, where they lie, and what is in them. `plan::cert` decides whether one is needed.
 //!
-//! An issuer turns names into an [`Issued`] pair; everything after that is the same for all of them. Today there is one
-//! issuer, [`Authority`], for tests and local networks. ACME (RFC 8555) comes with the proxy issue: a second issuer
-//! beside it, with orders, challenges and back-off of its own. Nothing here deletes a certificate.
+//! An issuer turns names into an [`Issued`] pair; everything after that is the same for all of them. There are two: the
+//! own [`Authority`], for tests and local networks, and authorities on the network (RFC 8555), which [`tend()`] asks for
+//! whatever is due. Nothing here deletes a certificate.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,20 +11,67 @@ use chrono::{DateTime, Utc};
 
 use crate::disk;
 use crate::error::{Error, Result};
-use crate::layout::Layout;
+use crate::layout::{Layout, ProxyFolder};
 use crate::name::Domain;
 use crate::plan::cert::Observed;
 
+mod account;
 mod authority;
+mod challenge;
+mod client;
 pub mod dns;
+mod failure;
+mod import;
+mod key;
+mod memory;
+mod order;
+mod pending;
 pub mod preflight;
 mod read;
+mod revoke;
+mod store;
+mod tend;
 
 pub use authority::Authority;
+pub use failure::Failure;
+pub use import::import;
+pub use memory::load as remembered;
 pub use read::observe;
+pub use revoke::{Reason, revoke};
+pub use store::look;
+pub use tend::{Outcome, Tending, What, change_account_keys, tend};
 
 /// Far above any chain of certificates.
 const MAX_PEM_BYTES: u64 = 256 * 1024;
+
+/// Where everything about certificates lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// `<stem>.crt` and `<stem>.key`.
+    pub certs: PathBuf,
+    /// What the proxy serves on port 80: the answers to challenges are below it.
+    pub html: PathBuf,
+    /// Accounts, and orders under way.
+    pub acme: PathBuf,
+    /// What is known of authorities.
+    pub memory: PathBuf,
+    /// The lock of whoever asks them.
+    pub lock: PathBuf,
+}
+
+impl Places {
+    /// Those of an installation.
+    #[must_use]
+    pub fn of(layout: &Layout) -> Self {
+        Self {
+            certs: layout.certs(),
+            html: layout.proxy_folder(ProxyFolder::Html),
+            acme: layout.acme(),
+            memory: layout.certificates(),
+            lock: layout.certificates_lock(),
+        }
+    }
+}
 
 /// A certificate as an issuer gives it.
 pub struct Issued {

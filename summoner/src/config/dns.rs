@@ -141,6 +141,19 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl Provider {
+    /// Its word in config.yml.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Rfc2136(_) => "rfc2136",
+            Self::Exec(_) => "exec",
+            Self::Cloudflare(_) => "cloudflare",
+            Self::Desec(_) => "desec",
+        }
+    }
+}
+
 /// Reads the settings that stand at `what`. None after a fault.
 #[must_use]
 pub fn read(node: &Node, what: &str, faults: &mut Faults) -> Option<DnsSettings> {

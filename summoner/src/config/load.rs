@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::apps::Resolver;
 use super::hosts::Hosts;
-use super::{Backup, Config, Issuer, Proxy, Surroundings, VERSION, legacy, storage, today, values};
+use super::{Backup, Config, Proxy, Surroundings, VERSION, certificates, legacy, storage, today, values};
 use crate::fault::{Fault, Faults, Source};
 use crate::yaml::{Limits, Node, kind_of, parse};
 
@@ -57,12 +57,15 @@ fn resolve(root: &Node, surroundings: &Surroundings<'_>, faults: &mut Faults) ->
     Some(Config {
         path: surroundings.path.to_path_buf(),
         domain: written.domain?.value,
+        certificates: certificates::Certificates {
+            email: written.certificates.email.or_else(|| written.email.clone()),
+            ..written.certificates
+        },
         email: written.email?,
         layout: layout?,
         timezone,
         daemon: written.daemon.unwrap_or(true),
         parallel: written.parallel.unwrap_or(1),
-        certificates: Issuer::Internal,
         proxy: written.proxy,
         bans: written.bans,
         network_range: written.network_range,

@@ -6,6 +6,7 @@
 mod apps;
 mod backup;
 mod bans;
+pub mod certificates;
 pub mod dns;
 pub mod edit;
 pub mod home;
@@ -116,7 +117,7 @@ pub struct Config {
     /// How many scheduled jobs run at once.
     pub parallel: u32,
     /// Who signs certificates.
-    pub certificates: Issuer,
+    pub certificates: certificates::Certificates,
     /// The proxy's own settings.
     pub proxy: Proxy,
     /// When an address is locked out after failed sign-ins.
@@ -138,13 +139,6 @@ impl Config {
         // Its name was checked when the file was read.
         self.timezone.parse().unwrap_or(chrono_tz::UTC)
     }
-}
-
-/// Who signs certificates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Issuer {
-    /// An own authority, for tests and local networks.
-    Internal,
 }
 
 /// The proxy's own settings.

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::certificates::{Challenge, Issuer, Staging, key_word};
 use super::schedule::Times;
 use super::values::shown_duration;
-use super::{Compression, Config, Instance, Issuer, VERSION};
+use super::{Compression, Config, Instance, VERSION};
 use crate::name::Domain;
 
 /// What stands in place of a secret.
@@ -40,7 +41,7 @@ struct Shown<'a> {
     timezone: &'a str,
     daemon: bool,
     parallel: u32,
-    certificates: Certificates,
+    certificates: Certificates<'a>,
     proxy: Proxy<'a>,
     bans: Bans,
     networks: Networks<'a>,
@@ -54,8 +55,26 @@ struct Storage<'a> {
 }
 
 #[derive(Serialize)]
-struct Certificates {
+struct Certificates<'a> {
     issuer: &'static str,
+    email: Option<&'a str>,
+    authorities: Vec<Authority<'a>>,
+    challenge: &'static str,
+    dns: Option<String>,
+    profile: Option<&'a str>,
+    key: String,
+    wildcard: bool,
+    staging: &'static str,
+    preflight: bool,
+}
+
+#[derive(Serialize)]
+struct Authority<'a> {
+    name: &'a str,
+    directory: &'a str,
+    staging: Option<&'a str>,
+    root: Option<&'a Path>,
+    eab: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -128,9 +147,6 @@ struct Keep {
 
 impl<'a> Shown<'a> {
     fn of(config: &'a Config) -> Self {
-        let issuer = match config.certificates {
-            Issuer::Internal => "internal",
-        };
         Self {
             version: VERSION,
             path: &config.path,
@@ -140,7 +156,7 @@ impl<'a> Shown<'a> {
             timezone: &config.timezone,
             daemon: config.daemon,
             parallel: config.parallel,
-            certificates: Certificates { issuer },
+            certificates: Certificates::of(&config.certificates),
             proxy: Proxy {
                 address: config.proxy.address.map(|address| address.to_string()),
                 http_port: config.proxy.http_port,
@@ -157,6 +173,41 @@ impl<'a> Shown<'a> {
             },
             networks: Networks { range: config.network_range.as_deref(), edge: &config.edge_network },
             instances: config.instances.iter().map(App::of).collect(),
+        }
+    }
+}
+
+impl<'a> Certificates<'a> {
+    fn of(found: &'a super::certificates::Certificates) -> Self {
+        let authority = |known: &'a super::certificates::Authority| Authority {
+            name: &known.name,
+            directory: &known.directory,
+            staging: known.staging.as_deref(),
+            root: known.root.as_deref(),
+            eab: known.eab.as_ref().map(|eab| eab.kid.as_str()),
+        };
+        Self {
+            issuer: match found.issuer {
+                None => "by the name",
+                Some(Issuer::Acme) => "acme",
+                Some(Issuer::Internal) => "internal",
+            },
+            email: found.email.as_deref(),
+            authorities: found.authorities.iter().map(authority).collect(),
+            challenge: match found.challenge {
+                Challenge::Http => "http-01",
+                Challenge::Dns => "dns-01",
+            },
+            dns: found.dns.as_ref().map(|dns| dns.provider.word().to_owned()),
+            profile: found.profile.as_deref(),
+            key: key_word(found.key),
+            wildcard: found.wildcard,
+            staging: match found.staging {
+                Staging::First => "first",
+                Staging::Only => "only",
+                Staging::Never => "never",
+            },
+            preflight: found.preflight,
         }
     }
 }

@@ -6,10 +6,9 @@ use std::str::FromStr;
 
 use super::apps::app_name;
 use super::backup::WrittenBackup;
-use super::bans;
-use super::values;
 use super::written::{At, Written, WrittenApp};
 use super::{Proxy, Resources};
+use super::{bans, certificates, values};
 use crate::fault::Faults;
 use crate::name::Domain;
 use crate::yaml::{Fields, Node, kind_of};
@@ -25,7 +24,7 @@ pub(super) fn read(node: &Node, faults: &mut Faults) -> Option<Written> {
         ..Written::default()
     };
     storage(&mut fields, &mut written, faults);
-    certificates(&mut fields, faults);
+    written.certificates = certificates::read(fields.take("certificates"), faults);
     proxy(&mut fields, &mut written, faults);
     written.bans = bans::read(fields.take("bans"), faults);
     if let Some(mut networks) = fields.take("networks").and_then(|node| Fields::open(node, "networks", faults)) {
@@ -62,20 +61,6 @@ fn storage(fields: &mut Fields<'_>, written: &mut Written, faults: &mut Faults) 
 
 pub(super) fn path(node: &Node, what: &str, faults: &mut Faults) -> Option<At<String>> {
     node.text(what, faults).map(|text| At::new(text, &node.span))
-}
-
-fn certificates(fields: &mut Fields<'_>, faults: &mut Faults) {
-    let Some(mut certificates) = fields.take("certificates").and_then(|node| Fields::open(node, "certificates", faults)) else { return };
-    if let Some(node) = certificates.take("issuer") {
-        match node.text("certificates.issuer", faults).as_deref() {
-            None | Some("internal") => {}
-            Some("acme") => faults.error_with_help(&node.span, "`acme` comes with a later version", "allowed: internal"),
-            Some(other) => {
-                faults.error_with_help(&node.span, format!("`{}` is no issuer of certificates", values::short(other)), "allowed: internal");
-            }
-        }
-    }
-    certificates.finish(faults);
 }
 
 fn proxy(fields: &mut Fields<'_>, written: &mut Written, faults: &mut Faults) {

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{Bans, Proxy, Resources};
 use crate::config::backup::WrittenBackup;
+use crate::config::certificates::Certificates;
 use crate::name::{App, Domain};
 
 /// A value and the bytes of the file that it came from.
@@ -29,6 +30,7 @@ pub(super) struct Written {
     pub(super) files: Option<At<String>>,
     pub(super) databases: Option<At<String>>,
     pub(super) timezone: Option<String>,
+    pub(super) certificates: Certificates,
     pub(super) proxy: Proxy,
     pub(super) proxy_minion: Option<At<String>>,
     pub(super) network_range: Option<String>,

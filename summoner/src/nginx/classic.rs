@@ -104,8 +104,7 @@ impl Classic {
 
     pub(super) fn point(&self, id: &str) -> Result<()> {
         let source = self.generation(id).join(FILE);
-        let text = disk::read_if_there(&source, MAX_BYTES)?
-            .ok_or_else(|| Error::external(format!("{} is gone", source.display())))?;
+        let text = disk::read_if_there(&source, MAX_BYTES)?.ok_or_else(|| Error::external(format!("{} is gone", source.display())))?;
         disk::write_atomic(&self.folder.join(FILE), &text, 0o644)
     }
 

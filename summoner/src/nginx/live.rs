@@ -160,7 +160,9 @@ impl<'a, E: Engine> Live<'a, E> {
                 closed.extend(known);
                 continue;
             }
-            if self.accepted.as_ref().is_some_and(|accepted| accepted.generation == drawn.generation) && self.place.holds(&drawn.generation)? {
+            if self.accepted.as_ref().is_some_and(|accepted| accepted.generation == drawn.generation)
+                && self.place.holds(&drawn.generation)?
+            {
                 return Ok((drawn, closed));
             }
             crash::point();

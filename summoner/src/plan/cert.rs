@@ -1,10 +1,25 @@
 //! Whether a host's certificate stays or is issued anew, and why. Pure; `crate::acme` reads, issues and writes.
+//!
+//! [`decide`] is for the own authority, which may be asked at any time; [`turn`] for authorities on the network, which
+//! must never be asked in vain: [`memory`] is what is known of them, [`limits`] what they publish.
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
 
 use crate::name::Domain;
+
+pub mod limits;
+pub mod memory;
+mod renewal;
+pub mod turn;
+mod wanted;
+
+pub use memory::{Blame, Memory};
+pub use renewal::renewal;
+pub use turn::{Lying, Turn};
+pub use wanted::{Wanted, covers, of_hosts};
 
 /// A certificate's renewal begins when less than this part of its life is left, whatever its length (certmagic's rule).
 const LEFT_PART: i32 = 3;
@@ -83,10 +98,24 @@ fn day(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d").to_string()
 }
 
+fn minute(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// A number from 0 up to 1 that is always the same for the same text: spreads what would otherwise happen at once.
+fn spread(text: &str) -> f64 {
+    let hash = Sha256::digest(text);
+    let number = hash.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    f64::from(number) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// A part of a length of time; the part is 0 to 1.
+fn part(length: TimeDelta, part: f64) -> TimeDelta {
+    TimeDelta::seconds((length.num_seconds() as f64 * part) as i64)
+}
+
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
 
     fn at(day: i64) -> DateTime<Utc> {

@@ -200,7 +200,9 @@ impl Answer {
             return text(&self.seen()["parameters"][parameter]);
         }
         if let Some(header) = key.strip_prefix('<') {
-            let of = |line: &str| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case(header)).map(|(_, value)| value.trim().to_owned());
+            let of = |line: &str| {
+                line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case(header)).map(|(_, value)| value.trim().to_owned())
+            };
             return self.headers.lines().find_map(of);
         }
         match key {

@@ -56,8 +56,16 @@ const VARIABLES: [&str; 24] = [
     "LETSENCRYPT_EMAIL",
     "NAME",
 ];
-const LABELS: [&str; 8] =
-    ["http2.enable", "http3.enable", "keepalive", "loadbalance", "non-get-redirect", "ssl_verify_client", "trust-default-cert", "debug-endpoint"];
+const LABELS: [&str; 8] = [
+    "http2.enable",
+    "http3.enable",
+    "keepalive",
+    "loadbalance",
+    "non-get-redirect",
+    "ssl_verify_client",
+    "trust-default-cert",
+    "debug-endpoint",
+];
 /// Those whose values reach the configuration as text.
 const TEXTS: [&str; 4] = ["VIRTUAL_PATH", "VIRTUAL_DEST", "HSTS", "CERT_NAME"];
 const GOOD: usize = 2;
@@ -81,7 +89,10 @@ fn hostile() -> Vec<Container> {
         all.push(container(&[("VIRTUAL_HOST", &format!("x{number}.hostile.test{payload}"))]));
         all.push(container(&[("VIRTUAL_HOST", &format!("~^x{number}\\.{payload}"))]));
         for key in TEXTS {
-            all.push(container(&[("VIRTUAL_HOST", &format!("{}{number}.hostile.test", key.to_lowercase().replace('_', "-"))), (key, payload)]));
+            all.push(container(&[
+                ("VIRTUAL_HOST", &format!("{}{number}.hostile.test", key.to_lowercase().replace('_', "-"))),
+                (key, payload),
+            ]));
         }
         let quoted = serde_json::json!(payload);
         let several = format!(
@@ -107,7 +118,9 @@ fn hostile() -> Vec<Container> {
 
 /// What is nobody's: a directive of ours never bears that name, nor a server of another's host.
 fn injected(tree: &[tree::Directive]) -> Vec<String> {
-    let bad = |each: &&tree::Directive| each.words.first().is_some_and(|word| word.contains("injected")) || each.words.iter().any(|word| word == "299");
+    let bad = |each: &&tree::Directive| {
+        each.words.first().is_some_and(|word| word.contains("injected")) || each.words.iter().any(|word| word == "299")
+    };
     tree::all(tree).into_iter().filter(bad).map(|each| each.words.join(" ")).collect()
 }
 
@@ -160,7 +173,8 @@ fn nothing_is_injected() {
 
 #[test]
 fn what_is_injected_would_be_seen() {
-    let tree = tree::parse("server { server_name a;injected on;; } http { server { location / { return 299; } } }".replace(";;", ";").as_str());
+    let tree =
+        tree::parse("server { server_name a;injected on;; } http { server { location / { return 299; } } }".replace(";;", ";").as_str());
     assert_eq!(injected(&tree), ["injected on", "return 299"]);
 }
 

@@ -190,7 +190,8 @@ impl Running {
         if let Some(check) = check {
             const SECOND: u64 = 1_000_000_000;
             let wait = if each.health == "starting" { 600 * SECOND } else { 0 };
-            body["Healthcheck"] = json!({"Test": ["CMD", check], "Interval": SECOND / 2, "Timeout": SECOND, "Retries": 1, "StartPeriod": wait});
+            body["Healthcheck"] =
+                json!({"Test": ["CMD", check], "Interval": SECOND / 2, "Timeout": SECOND, "Retries": 1, "StartPeriod": wait});
         }
         engine::start(&format!("{}-{name}", self.mark), &body, &more)
     }

@@ -1,0 +1,213 @@
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::config::certificates::{Authority, Certificates};
+use crate::plan::cert::memory::{Blame, Failed, Signed, Suggested};
+
+const LE: &str = "https://acme-v02.api.letsencrypt.org/directory";
+const TEST: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
+
+fn at(hours: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_298_400, 0).unwrap() + TimeDelta::hours(hours)
+}
+
+fn wanted(names: &[&str]) -> Wanted {
+    Wanted::of(&Certificates::default(), &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
+}
+
+fn observed(stem: &str, from: DateTime<Utc>, life: TimeDelta, number: u32) -> Observed {
+    Observed {
+        host: stem.parse().unwrap(),
+        names: vec![stem.to_owned()],
+        issuer: "R1".to_owned(),
+        issuer_key: "01".to_owned(),
+        not_before: from,
+        not_after: from + life,
+        fingerprint: format!("{stem}-{number}"),
+    }
+}
+
+fn failed<'a>(wanted: &'a Wanted, digest: &'a str, directory: Option<&'a str>, blame: Blame, wait: Option<u64>) -> Failed<'a> {
+    Failed {
+        authority: directory.map(|directory| (directory, "letsencrypt")),
+        blame,
+        said: "x",
+        next: None,
+        wait: wait.map(Duration::from_secs),
+        names: &wanted.names,
+        ends_at: None,
+        digest,
+    }
+}
+
+fn told(turn: &Turn) -> String {
+    match turn {
+        Turn::Keep { reason, .. } => format!("keep: {reason}"),
+        Turn::Wait { reason, .. } => format!("wait: {reason}"),
+        Turn::Ask { staging, renewal, reason, .. } => format!("ask staging={staging} renewal={renewal}: {reason}"),
+    }
+}
+
+#[test]
+fn every_turn_has_its_reason() {
+    let wanted = wanted(&["a.fr"]);
+    let both = self::wanted(&["a.fr", "www.a.fr"]);
+    let cert = observed("a.fr", at(0), TimeDelta::days(90), 1);
+    let mut memory = Memory::default();
+    let mut lines = Vec::new();
+    lines.push(told(&turn(&wanted, &Lying::Nothing, &memory, false, at(0))));
+    lines.push(told(&turn(&wanted, &Lying::Placeholder(cert.clone()), &memory, false, at(0))));
+    lines.push(told(&turn(&wanted, &Lying::Theirs(cert.clone()), &memory, true, at(0))));
+    lines.push(told(&turn(&both, &Lying::Theirs(cert.clone()), &memory, false, at(0))));
+    lines.push(told(&turn(&wanted, &Lying::Theirs(cert.clone()), &memory, false, at(24 * 91))));
+    lines.push(told(&turn(&wanted, &Lying::Broken("the key belongs to another certificate".into()), &memory, false, at(0))));
+    memory.signed("a.fr", &Signed { directory: LE, fingerprint: "a.fr-1", names: &wanted.names, renewal: false }, at(0));
+    let ours = Lying::Ours(cert);
+    lines.push(told(&turn(&wanted, &ours, &memory, false, at(0))));
+    lines.push(told(&turn(&both, &ours, &memory, false, at(0))));
+    lines.push(told(&turn(&wanted, &ours, &memory, true, at(0))));
+    lines.push(told(&turn(&wanted, &ours, &memory, false, at(24 * 61))));
+    let digest = wanted.digest();
+    memory.failed("a.fr", &failed(&wanted, &digest, None, Blame::Name, None), at(24 * 61));
+    lines.push(told(&turn(&wanted, &ours, &memory, false, at(24 * 61))));
+    lines.push(told(&turn(&wanted, &ours, &memory, true, at(24 * 61))));
+    memory.failed("a.fr", &failed(&wanted, &digest, Some(TEST), Blame::Limit, Some(7200)), at(24 * 61));
+    lines.push(told(&turn(&wanted, &ours, &memory, true, at(24 * 61))));
+    insta::assert_snapshot!(lines.join("\n"), @"");
+}
+
+#[test]
+fn the_test_authority_comes_first_and_once() {
+    let wanted = wanted(&["a.fr"]);
+    let mut memory = Memory::default();
+    let asks = |memory: &Memory| match turn(&wanted, &Lying::Nothing, memory, false, at(0)) {
+        Turn::Ask { staging, .. } => staging,
+        other => panic!("{other:?}"),
+    };
+    assert!(asks(&memory));
+    memory.proven("a.fr", &wanted.digest());
+    assert!(!asks(&memory));
+    memory.failed("a.fr", &failed(&wanted, &wanted.digest(), Some(LE), Blame::Name, None), at(-20));
+    assert!(asks(&memory), "after a failure the way is proven anew");
+}
+
+#[test]
+fn an_authority_that_is_down_leads_to_the_next_one() {
+    let mut wanted = wanted(&["a.fr"]);
+    wanted.staging = Staging::Never;
+    wanted.authorities.push(Authority::known("zerossl").unwrap());
+    let mut memory = Memory::default();
+    let digest = wanted.digest();
+    memory.failed("a.fr", &failed(&wanted, &digest, Some(LE), Blame::Authority, None), at(0));
+    let Turn::Ask { authority, .. } = turn(&wanted, &Lying::Nothing, &memory, false, at(0)) else { panic!() };
+    assert_eq!(authority, 1);
+    // Another host does not ask the dead one either; a fault of the name would be found by both.
+    let other = Wanted { stem: "b.fr".into(), names: vec!["b.fr".into()], ..wanted.clone() };
+    let Turn::Ask { authority, .. } = turn(&other, &Lying::Nothing, &memory, false, at(0)) else { panic!() };
+    assert_eq!(authority, 1);
+    memory.failed("a.fr", &failed(&wanted, &digest, Some(LE), Blame::Name, None), at(0));
+    assert!(matches!(turn(&wanted, &Lying::Nothing, &memory, false, at(0)), Turn::Wait { .. }));
+    wanted.profile = Some("other".into());
+    assert!(matches!(turn(&wanted, &Lying::Nothing, &memory, false, at(0)), Turn::Ask { .. }), "other settings are another try");
+}
+
+#[test]
+fn pauses_grow_and_never_outlast_the_certificate() {
+    let wanted = wanted(&["a.fr"]);
+    let digest = wanted.digest();
+    let mut memory = Memory::default();
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        memory.failed("a.fr", &failed(&wanted, &digest, None, Blame::Name, None), at(0));
+        pauses.push((memory.certificates["a.fr"].tries[""].not_before - at(0)).num_minutes());
+    }
+    assert!(pauses.is_sorted() && pauses[0] <= 2 && (1440..=1800).contains(&pauses[7]), "{pauses:?}");
+    let ending = Failed { ends_at: Some(at(8)), ..failed(&wanted, &digest, None, Blame::Name, None) };
+    memory.failed("a.fr", &ending, at(0));
+    assert!(memory.certificates["a.fr"].tries[""].not_before <= at(2));
+}
+
+/// One authority of the simulation: down for some time, and moving its windows once.
+struct World {
+    life: TimeDelta,
+    windows: bool,
+    down: std::ops::Range<DateTime<Utc>>,
+    revoked_at: DateTime<Utc>,
+}
+
+/// Runs `hosts` certificates for a year, looking every ten minutes; gives how long any host was without a valid
+/// certificate, how many were issued, how often authorities were asked, and how many revoked ones lived on for a day.
+fn year(world: &World, hosts: usize) -> (TimeDelta, usize, usize, usize) {
+    let (start, step) = (at(0), TimeDelta::minutes(10));
+    let all: Vec<Wanted> =
+        (0..hosts).map(|number| Wanted { staging: Staging::Never, ..wanted(&[&format!("h{number}.d{}.fr", number / 20)]) }).collect();
+    let mut lying: Vec<Lying> = vec![Lying::Nothing; hosts];
+    let (mut memory, mut without, mut issued, mut asked, mut late) = (Memory::default(), TimeDelta::zero(), 0, 0, 0);
+    let mut now = start;
+    while now < start + TimeDelta::days(365) {
+        for (wanted, lying) in all.iter().zip(&mut lying) {
+            if let (Lying::Ours(cert), true) = (&*lying, world.windows) {
+                let known = memory.certificates.get_mut(&wanted.stem).unwrap();
+                if known.look_again.is_none_or(|at| now >= at) && !world.down.contains(&now) {
+                    let revoked = cert.not_before < world.revoked_at && now >= world.revoked_at;
+                    let middle = cert.not_before + (cert.not_after - cert.not_before) * 2 / 3;
+                    let (start, end) = if revoked { (now - TimeDelta::days(1), now) } else { (middle, middle + world.life / 20) };
+                    let fingerprint = cert.fingerprint.clone();
+                    known.suggested = Some(Suggested { fingerprint, start, end, explanation: None });
+                    known.look_again = Some(now + TimeDelta::hours(6));
+                }
+                late += usize::from(cert.not_before < world.revoked_at && now == world.revoked_at + TimeDelta::days(1));
+            }
+            match turn(wanted, lying, &memory, false, now) {
+                Turn::Ask { authority, renewal, .. } => {
+                    asked += 1;
+                    let directory = wanted.directory(authority, false).unwrap();
+                    memory.ordered(directory, now);
+                    let ends_at = lying.observed().map(|cert| cert.not_after);
+                    if world.down.contains(&now) {
+                        let digest = wanted.digest();
+                        let failure = Failed { ends_at, ..failed(wanted, &digest, Some(directory), Blame::Authority, None) };
+                        memory.failed(&wanted.stem, &failure, now);
+                    } else {
+                        issued += 1;
+                        let cert = observed(&wanted.stem, now - TimeDelta::hours(1), world.life, issued as u32);
+                        let signed = Signed { directory, fingerprint: &cert.fingerprint, names: &wanted.names, renewal };
+                        memory.signed(&wanted.stem, &signed, now);
+                        *lying = Lying::Ours(cert);
+                    }
+                }
+                Turn::Keep { .. } | Turn::Wait { .. } => {}
+            }
+            let expired = lying.observed().is_some_and(|cert| now >= cert.not_after);
+            if expired {
+                without += step;
+            }
+        }
+        now += step;
+    }
+    (without, issued, asked, late)
+}
+
+#[test]
+fn in_a_year_nothing_expires() {
+    let (never, far) = (at(0)..at(0), at(24 * 9999));
+    let mut told = Vec::new();
+    for (days, down_days) in [(90, 20), (45, 10), (6, 2)] {
+        for windows in [false, true] {
+            for down in [never.clone(), at(24 * 200)..at(24 * (200 + down_days))] {
+                let revoked_at = if windows && down.is_empty() { at(24 * 100 + 3) } else { far };
+                let outage = !down.is_empty();
+                let (without, issued, asked, late) = year(&World { life: TimeDelta::days(days), windows, down, revoked_at }, 30);
+                assert_eq!((without, late), (TimeDelta::zero(), 0), "{days} days, windows {windows}, down {outage}");
+                told.push(format!(
+                    "{days} days, windows {windows}, {}: {issued} issued, {} asked in vain",
+                    if outage { "down" } else { "up" },
+                    asked - issued
+                ));
+            }
+        }
+    }
+    insta::assert_snapshot!(told.join("\n"), @"");
+}
