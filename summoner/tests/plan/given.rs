@@ -27,7 +27,7 @@ pub fn now() -> DateTime<Utc> {
 }
 
 pub fn settings() -> ProxySettings {
-    ProxySettings { https_port: 443, network: "summoner-edge".into() }
+    ProxySettings::own(80, 443, "summoner-edge")
 }
 
 fn config(apps: &str) -> Config {
