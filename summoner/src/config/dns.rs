@@ -27,7 +27,7 @@ pub const PROPAGATION: Duration = Duration::from_secs(120);
 const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
 /// Seconds that others may remember a record of ours, where the provider lets us choose.
 pub const TTL: u32 = 60;
-const PROVIDERS: [&str; 4] = ["cloudflare", "desec", "exec", "rfc2136"];
+const PROVIDERS: [&str; 5] = ["cloudflare", "desec", "exec", "hetzner", "rfc2136"];
 
 /// Everything that a DNS-01 answer needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub enum Provider {
     Cloudflare(Cloudflare),
     /// deSEC's API.
     Desec(Api),
+    /// Hetzner's API (that of its cloud; the DNS console's own is gone).
+    Hetzner(Api),
 }
 
 /// A name server that takes updates.
@@ -166,6 +168,7 @@ pub fn read(node: &Node, what: &str, faults: &mut Faults) -> Option<DnsSettings>
         Some("exec") => exec(&mut fields, faults),
         Some("cloudflare") => cloudflare(&mut fields, faults),
         Some("desec") => api(&mut fields, faults).map(Provider::Desec),
+        Some("hetzner") => api(&mut fields, faults).map(Provider::Hetzner),
         Some(other) => {
             let help = did_you_mean(other, PROVIDERS).unwrap_or_else(|| format!("allowed: {}", PROVIDERS.join(", ")));
             let message = format!("{name}: `{}` is not known", super::values::short(other));

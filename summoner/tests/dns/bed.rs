@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -130,13 +131,17 @@ pub struct Challenges {
     /// Where it is told.
     pub management: SocketAddr,
     _running: Running,
+    _folder: TempDir,
 }
 
 impl Challenges {
     /// Without an address for names that it was not told of.
     pub fn new() -> Self {
         let (address, management) = (free(), free());
+        let folder = tempfile::Builder::new().prefix("summoner-test.").tempdir().unwrap();
         let child = Command::new(programs().join("pebble-challtestsrv"))
+            // scripts/test knows a process that a kill left behind by the folder in its arguments.
+            .arg0(folder.path().join("pebble-challtestsrv"))
             .args(["-defaultIPv4", "", "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""])
             .args(["-dnsserver", &address.to_string(), "-management", &management.to_string()])
             .stdin(Stdio::null())
@@ -144,7 +149,7 @@ impl Challenges {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let found = Self { address, management, _running: Running(child) };
+        let found = Self { address, management, _running: Running(child), _folder: folder };
         let begun = Instant::now();
         while TcpStream::connect(management).is_err() || ask(address, "x.test", RecordType::A).is_none() {
             assert!(begun.elapsed() < START, "pebble-challtestsrv does not answer");

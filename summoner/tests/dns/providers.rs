@@ -187,3 +187,34 @@ async fn desec_is_asked_as_it_documents() {
     let error = solver(Provider::Desec(played.api())).present(&record()).await.unwrap_err();
     assert!(error.message.contains("no domain that holds"), "{error}");
 }
+
+const HETZNER_ZONE: Line = ("200 OK", "", r#"{"zone":{"id":42,"name":"example.org"}}"#);
+const ABSENT: Line = ("404 Not Found", "", r#"{"error":{"code":"not_found","message":"not found"}}"#);
+
+#[tokio::test]
+async fn hetzner_is_asked_as_it_documents() {
+    let played = Played::new(&[ABSENT, HETZNER_ZONE, ABSENT, ("201 Created", "", r#"{"action":{"id":1,"status":"running"}}"#)]);
+    solver(Provider::Hetzner(played.api())).present(&record()).await.unwrap();
+    insta::assert_snapshot!(played.asked(), @r#"
+    GET /api/zones/blog.example.org [Bearer t0ken]
+    GET /api/zones/example.org [Bearer t0ken]
+    GET /api/zones/example.org/rrsets/_acme-challenge.blog/TXT [Bearer t0ken]
+    POST /api/zones/example.org/rrsets/_acme-challenge.blog/TXT/actions/add_records [Bearer t0ken] {"records":[{"value":"\"v-1\""}],"ttl":60}
+    "#);
+    let set: Line = ("200 OK", "", r#"{"rrset":{"records":[{"value":"\"other\""},{"value":"\"v-1\""}]}}"#);
+    let done: Line = ("201 Created", "", r#"{"action":{"id":2}}"#);
+    let played =
+        Played::new(Box::leak(Box::new([ABSENT, HETZNER_ZONE, set, done, ABSENT, HETZNER_ZONE, set, ABSENT, HETZNER_ZONE, ABSENT])));
+    let hetzner = solver(Provider::Hetzner(played.api()));
+    hetzner.remove(&record()).await.unwrap();
+    // There already, and gone already: nothing is written.
+    hetzner.present(&record()).await.unwrap();
+    hetzner.remove(&record()).await.unwrap();
+    let asked = played.asked();
+    let written: Vec<&str> = asked.lines().filter(|line| line.starts_with("POST")).collect();
+    assert_eq!(written.len(), 1, "{asked}");
+    assert!(written[0].ends_with(r#"/TXT/actions/remove_records [Bearer t0ken] {"records":[{"value":"\"v-1\""}]}"#), "{asked}");
+    let played = Played::new(&[ABSENT, ABSENT]);
+    let error = solver(Provider::Hetzner(played.api())).present(&record()).await.unwrap_err();
+    assert!(error.message.contains("no zone that holds"), "{error}");
+}

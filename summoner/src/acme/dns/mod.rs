@@ -9,6 +9,7 @@ mod cloudflare;
 mod credential;
 mod desec;
 mod exec;
+mod hetzner;
 pub(crate) mod resolve;
 mod rfc2136;
 mod watch;
@@ -72,6 +73,7 @@ pub fn open(settings: &DnsSettings) -> Result<Box<dyn Solver>> {
         Provider::Exec(hook) => Box::new(exec::Program::open(hook)),
         Provider::Cloudflare(account) => Box::new(cloudflare::Account::open(account)?),
         Provider::Desec(api) => Box::new(desec::Account::open(api)?),
+        Provider::Hetzner(api) => Box::new(hetzner::Account::open(api)?),
     })
 }
 

@@ -135,7 +135,7 @@ impl NameServer {
     }
 
     fn judge(&self, answer: &Message, zone: &Name, name: &Name) -> Result<(), Failed> {
-        let tsig = answer.signature.as_ref().and_then(|record| record.data.error.clone());
+        let tsig = answer.signature.as_ref().and_then(|record| record.data.error);
         let (key, zone, server) = (&self.key, shown(zone), self.describe());
         let refused = |why: String, next: String| Err(Failed::Permanent(self.failed(name).cause(why).next(next)));
         match (answer.metadata.response_code, tsig) {

@@ -11,7 +11,7 @@ use crate::config::values::short;
 /// Longer is no wait for a name server.
 const LONGEST_SLEEP: u64 = 3600;
 
-/// Understands `DNS_API` (`dns_cf`, `dns_desec`, `dns_nsupdate`) with its provider's variables and `DNS_SLEEP`.
+/// Understands `DNS_API` (`dns_cf`, `dns_desec`, `dns_hetznercloud`, `dns_nsupdate`) with its provider's variables and `DNS_SLEEP`.
 ///
 /// acme.sh sleeps that long and hopes; here it is how long the name servers are watched at least before giving up.
 ///
@@ -23,9 +23,11 @@ pub fn from_acme_sh(words: &BTreeMap<String, String>) -> Result<DnsSettings, Str
     let (provider, own): (Provider, &[&str]) = match api {
         "dns_cf" => (cloudflare(&words)?, &["CF_Token", "CF_Zone_ID", "CF_Account_ID"]),
         "dns_desec" => (desec(&words)?, &["DEDYN_TOKEN", "DEDYN_NAME"]),
+        "dns_hetznercloud" => (Provider::Hetzner(words.api("HETZNER_TOKEN")?), &["HETZNER_TOKEN", "HETZNER_TTL"]),
         "dns_nsupdate" => (nsupdate(&words)?, &["NSUPDATE_SERVER", "NSUPDATE_SERVER_PORT", "NSUPDATE_KEY", "NSUPDATE_ZONE"]),
         other => {
-            let known = "dns_cf, dns_desec and dns_nsupdate are; a hook of your own can publish through any other provider";
+            let known =
+                "dns_cf, dns_desec, dns_hetznercloud and dns_nsupdate are; a hook of your own can publish through any other provider";
             return Err(format!("DNS_API `{}` is not known: {known}", short(other)));
         }
     };

@@ -75,6 +75,22 @@ fn a_name_server_is_read_with_every_default() {
 }
 
 #[test]
+fn an_api_is_read_with_its_token() {
+    for (word, zone) in [("cloudflare", "\nzone_id: 0a1b"), ("desec", ""), ("hetzner", "")] {
+        let found = reading(&format!("provider: {word}\ntoken_file: /etc/summoner/token{zone}")).unwrap();
+        let token = match &found.provider {
+            Provider::Cloudflare(cloudflare) => cloudflare.api.token.clone(),
+            Provider::Desec(api) | Provider::Hetzner(api) => api.token.clone(),
+            _ => panic!("{found:?}"),
+        };
+        assert_eq!(token, Credential::File(PathBuf::from("/etc/summoner/token")));
+    }
+    let found = reading("provider: exec\ncommand: [/usr/local/bin/hook, a b]").unwrap();
+    let Provider::Exec(hook) = found.provider else { panic!() };
+    assert_eq!((hook.command.len(), hook.timeout), (2, Duration::from_secs(60)));
+}
+
+#[test]
 fn a_token_goes_over_tls_or_stays_on_this_machine() {
     for text in ["https://api.example.org/v4/", "http://127.0.0.1:8080", "http://localhost/x", "http://[::1]:80/x"] {
         assert!(values::url(text).is_ok(), "{text}");
@@ -102,7 +118,7 @@ fn the_words_of_acme_sh_that_are_wrong_are_explained() {
     let said: Vec<String> = all.into_iter().map(Result::unwrap_err).collect();
     insta::assert_snapshot!(said.join("\n"), @r"
     `DNS_API` is missing
-    DNS_API `dns_gd` is not known: dns_cf, dns_desec and dns_nsupdate are; a hook of your own can publish through any other provider
+    DNS_API `dns_gd` is not known: dns_cf, dns_desec, dns_hetznercloud and dns_nsupdate are; a hook of your own can publish through any other provider
     `CF_Token` is missing
     CF_Key opens the whole account: make an API token that may edit the zone's DNS, and give it as CF_Token
     DNS_SLEEP `long` is no number of seconds up to 3600
@@ -119,6 +135,8 @@ fn the_words_of_acme_sh_are_understood_and_their_secret_is_never_shown() {
     let Provider::Cloudflare(cloudflare) = found.provider else { panic!() };
     assert_eq!(cloudflare.zone_id.as_deref(), Some("0a1b"));
     assert_eq!(cloudflare.api.token, Credential::Inline(Secret::new("s3cret".to_owned())));
+    let found = from(&[("DNS_API", "dns_hetznercloud"), ("HETZNER_TOKEN", "s3cret"), ("HETZNER_TTL", "120")]).unwrap();
+    assert!(matches!(found.provider, Provider::Hetzner(_)), "{found:?}");
     let found = from(&[("DNS_API", "dns_nsupdate"), ("NSUPDATE_KEY", "/k"), ("NSUPDATE_SERVER_PORT", "5353"), ("NSUPDATE_ZONE", "a.org")]);
     let Provider::Rfc2136(server) = found.unwrap().provider else { panic!() };
     assert_eq!((server.host.as_str(), server.port, server.zone.as_deref()), ("localhost", 5353, Some("a.org")));
