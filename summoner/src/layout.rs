@@ -241,6 +241,39 @@ impl ProxyFolder {
     }
 }
 
+/// Bans, and what nginx and the guard share.
+impl Layout {
+    /// Who is locked out, and since when.
+    #[must_use]
+    pub fn bans(&self) -> PathBuf {
+        self.own().join("bans.json")
+    }
+
+    /// The lock of whoever changes that.
+    #[must_use]
+    pub fn bans_lock(&self) -> PathBuf {
+        self.own().join("bans.lock")
+    }
+
+    /// The same list for nginx's script.
+    #[must_use]
+    pub fn nginx_bans(&self) -> PathBuf {
+        self.nginx().join("bans")
+    }
+
+    /// The same list in nginx's own words.
+    #[must_use]
+    pub fn nginx_bans_map(&self) -> PathBuf {
+        self.nginx().join("bans.map")
+    }
+
+    /// The socket on which nginx tells of sign-ins.
+    #[must_use]
+    pub fn nginx_sign_ins(&self) -> PathBuf {
+        self.nginx().join("sign-ins.sock")
+    }
+}
+
 impl Layout {
     /// What the last capture saw of an instance's files: a cache.
     #[must_use]

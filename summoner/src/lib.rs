@@ -24,6 +24,7 @@ pub mod apply;
 pub mod archive;
 pub mod backend;
 pub mod backup;
+pub mod ban;
 pub mod database;
 pub mod disk;
 pub mod docker;

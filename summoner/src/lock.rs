@@ -50,6 +50,14 @@ impl Lock {
         Self::take_at(&layout.runs_lock(), "the lock of scheduled jobs", layout, command, false, now).await
     }
 
+    /// Takes the lock of whoever changes the list of bans; waits, for it is held for as long as two files are written.
+    ///
+    /// # Errors
+    /// Its file cannot be opened.
+    pub async fn take_bans(layout: &Layout, command: &str, now: DateTime<Utc>) -> Result<Self> {
+        Self::take_at(&layout.bans_lock(), "the lock of bans", layout, command, true, now).await
+    }
+
     async fn take_at(path: &Path, what: &str, layout: &Layout, command: &str, wait: bool, now: DateTime<Utc>) -> Result<Self> {
         disk::ensure_own_folder(&layout.own(), 0o700, None)?;
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);

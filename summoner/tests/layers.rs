@@ -20,6 +20,7 @@ const LAYERS: [(&str, &[&str]); 4] = [
             "archive",
             "backend",
             "backup",
+            "ban",
             "database",
             "disk",
             "docker",

@@ -2,6 +2,7 @@
 //!
 //! Standard output carries the result, standard error the story.
 
+mod bans;
 mod certs;
 mod completions;
 mod compose;
@@ -113,6 +114,7 @@ enum Command {
     RunDue(run_due::Args),
     Daemon(daemon::Args),
     Certs(certs::Args),
+    Bans(bans::Args),
     Completions(completions::Args),
     Man(man::Args),
     Version(version::Args),
@@ -153,6 +155,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::RunDue(args) => run_due::run(&context, &args).await,
         Command::Daemon(args) => daemon::run(&context, &args).await,
         Command::Certs(args) => certs::run(&context, &args),
+        Command::Bans(args) => bans::run(&context, &args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Version(args) => version::run(&args),

@@ -43,6 +43,7 @@ pub use migrate::migrate;
 pub use read::read;
 pub use schema::schema;
 pub use show::{show, show_json};
+pub use values::duration as length;
 
 /// The newest form of config.yml that this Summoner reads and writes.
 pub const VERSION: i64 = 1;

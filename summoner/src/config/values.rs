@@ -69,7 +69,10 @@ pub(super) fn email(text: &str) -> Result<String, String> {
 }
 
 /// `30s`, `10m`, `6h`, `30d`, `4w`: a length of time.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// The sentence that says what would be right.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{}` is no length of time: write 30s, 10m, 6h, 30d or 4w", short(text));
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -30,6 +30,11 @@ impl OwnAddresses {
         self.0.iter().copied().filter(|address| is_public(*address)).min_by_key(IpAddr::is_ipv6)
     }
 
+    /// All of them; empty when they are not known.
+    pub(crate) fn all(&self) -> &[IpAddr] {
+        &self.0
+    }
+
     #[cfg(test)]
     pub(super) fn of(addresses: &[&str]) -> Self {
         Self(addresses.iter().map(|address| address.parse().unwrap()).collect())

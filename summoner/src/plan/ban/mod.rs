@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use crate::config::Bans;
 
+pub mod line;
 pub mod proof;
 pub mod subject;
 

@@ -12,6 +12,7 @@ mod base;
 pub mod features;
 pub mod files;
 mod headers;
+pub mod guard;
 mod host;
 mod location;
 mod pages;
