@@ -28,7 +28,7 @@ use crate::config::Bans;
 use crate::docker::Engine;
 use crate::docker::engine::Docker;
 use crate::doctor::own_addresses;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::event::{Event as Told, Listener};
 use crate::layout::Layout;
 use crate::lock::Lock;
@@ -48,6 +48,8 @@ const TEST: Duration = Duration::from_secs(600);
 const AGAIN: Duration = Duration::from_secs(10);
 /// Events of applications' logs that may wait.
 const QUEUE: usize = 1024;
+/// How long another process may hold the list.
+const LOCK: Duration = Duration::from_secs(5);
 /// How long the engine may take to name its networks.
 const ENGINE: Duration = Duration::from_secs(10);
 
@@ -96,12 +98,12 @@ pub async fn ground<E: Engine>(engine: &E, trusted: &[IpNet]) -> Ground {
 /// # Errors
 /// The disk refuses, or a newer Summoner wrote the list.
 pub async fn prepare(layout: &Layout, now: DateTime<Utc>) -> Result<()> {
-    let _lock = Lock::take_bans(layout, "bans", now).await?;
+    let _lock = locked(layout, "bans", now).await?;
     let layout = layout.clone();
     blocking(move || {
         crate::disk::ensure_own_folder(&layout.nginx(), 0o755, None)?;
         let (stored, _) = store::read(&layout)?;
-        store::lists(&layout, &stored.bans, now)
+        store::lists(&layout, &stored.bans, now).map(|_| ())
     })
     .await
 }
@@ -116,7 +118,7 @@ pub async fn change<T: Send + 'static>(
     now: DateTime<Utc>,
     change: impl FnOnce(&mut Book) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let _lock = Lock::take_bans(layout, "bans", now).await?;
+    let _lock = locked(layout, "bans", now).await?;
     let (layout, policy) = (layout.clone(), policy.clone());
     blocking(move || {
         let (stored, _) = store::read(&layout)?;
@@ -126,6 +128,11 @@ pub async fn change<T: Send + 'static>(
         Ok(outcome)
     })
     .await
+}
+
+async fn locked(layout: &Layout, who: &str, now: DateTime<Utc>) -> Result<Lock> {
+    let taken = tokio::time::timeout(LOCK, Lock::take_bans(layout, who, now)).await;
+    taken.map_err(|_| Error::new(Kind::Locked, format!("another process has held {} for too long", layout.bans_lock().display())))?
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -210,7 +217,13 @@ impl<'a, E: Engine, N: Fn() -> DateTime<Utc>> Guard<'a, E, N> {
                 () = &mut stopped => return Ok(()),
                 () = sleep_until(due) => self.act().await,
                 _ = look.tick() => self.look().await,
-                _ = tidy.tick() => self.tidy().await,
+                _ = tidy.tick() => {
+                    self.tidy().await;
+                    // Somebody swept the folder: nginx would speak to nobody.
+                    if !self.setup.layout.nginx_sign_ins().exists() {
+                        *socket = Socket::open(&self.setup.layout)?;
+                    }
+                }
                 datagram = socket.hear() => {
                     let read = line::read(datagram?);
                     if let Some((address, event)) = read {
@@ -255,7 +268,8 @@ impl<'a, E: Engine, N: Fn() -> DateTime<Utc>> Guard<'a, E, N> {
     fn note_test(&mut self) {
         let verdict = self.proof.verdict(&self.ground);
         let now = (self.now)();
-        let same = self.test.as_ref().is_some_and(|test| test.verdict == verdict && (now - test.at).to_std().is_ok_and(|age| age < TEST));
+        let young = |test: &SelfTest| (now - test.at).to_std().is_ok_and(|age| age < TEST);
+        let same = self.test.as_ref().is_some_and(|test| test.verdict == verdict && (test.proof == self.proof || young(test)));
         if !same {
             self.test = Some(SelfTest { verdict, proof: self.proof.clone(), at: now });
             self.plan_write();
@@ -339,7 +353,7 @@ impl<'a, E: Engine, N: Fn() -> DateTime<Utc>> Guard<'a, E, N> {
     /// Writes what is held, with what another process did in the meantime.
     async fn save(&mut self) -> Result<()> {
         let now = (self.now)();
-        let _lock = Lock::take_bans(&self.setup.layout, "the guard", now).await?;
+        let _lock = locked(&self.setup.layout, "the guard", now).await?;
         if store::stamp(&self.setup.layout)? != self.stamp {
             self.load().await?;
         }
@@ -348,12 +362,15 @@ impl<'a, E: Engine, N: Fn() -> DateTime<Utc>> Guard<'a, E, N> {
         self.next_end = bans.iter().map(|ban| ban.until).filter(|until| *until > now).min();
         let layout = self.setup.layout.clone();
         let stored = Stored { bans, test: self.test.clone() };
-        self.stamp = blocking(move || {
-            store::write(&layout, &stored, now)?;
-            store::stamp(&layout)
+        let (stamp, changed) = blocking(move || {
+            let changed = store::write(&layout, &stored, now)?;
+            Ok((store::stamp(&layout)?, changed))
         })
         .await?;
-        self.plan_reload();
+        self.stamp = stamp;
+        if changed {
+            self.plan_reload();
+        }
         Ok(())
     }
 
@@ -377,3 +394,6 @@ async fn sleep_until(due: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

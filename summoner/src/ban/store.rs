@@ -108,11 +108,11 @@ fn stored(file: File) -> Result<Stored, String> {
     Ok(Stored { bans: file.bans.into_iter().map(ban).collect::<Result<_, _>>()?, test: file.self_test.map(test).transpose()? })
 }
 
-/// Writes the file and nginx's lists. Only to be called with the lock of bans.
+/// Writes the file and nginx's lists; true when nginx has something new to read. Only to be called with the lock of bans.
 ///
 /// # Errors
 /// The disk refuses; what was there before is untouched then.
-pub fn write(layout: &Layout, stored: &Stored, now: DateTime<Utc>) -> Result<()> {
+pub fn write(layout: &Layout, stored: &Stored, now: DateTime<Utc>) -> Result<bool> {
     disk::ensure_own_folder(&layout.own(), 0o700, None)?;
     disk::ensure_own_folder(&layout.nginx(), 0o755, None)?;
     let path = layout.bans();
@@ -141,20 +141,22 @@ pub fn write(layout: &Layout, stored: &Stored, now: DateTime<Utc>) -> Result<()>
     lists(layout, &stored.bans, now)
 }
 
-/// Writes nginx's lists where they differ. An nginx without njs does not start without its own, so it is always there.
+/// Writes nginx's lists where they differ; true when they did. An nginx without njs does not start without its own, so it is always there.
 ///
 /// # Errors
 /// The disk refuses.
-pub fn lists(layout: &Layout, bans: &[Ban], now: DateTime<Utc>) -> Result<()> {
+pub fn lists(layout: &Layout, bans: &[Ban], now: DateTime<Utc>) -> Result<bool> {
     let active = || bans.iter().filter(|ban| ban.until > now);
     let script: String = active().map(|ban| format!("{} {} {}\n", ban.subject.key(), ban.until.timestamp(), ban.level)).collect();
     let map: String = active().map(|ban| format!("{} {};\n", ban.subject.net(), ban.level)).collect();
+    let mut differed = false;
     for (path, text) in [(layout.nginx_bans(), script), (layout.nginx_bans_map(), map)] {
         if disk::read_if_there(&path, MAX_BYTES)?.as_deref() != Some(text.as_bytes()) {
             disk::write_atomic(&path, text.as_bytes(), LIST_MODE)?;
+            differed = true;
         }
     }
-    Ok(())
+    Ok(differed)
 }
 
 /// The state of the file; None when it is not there.

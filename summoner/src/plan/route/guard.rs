@@ -20,6 +20,20 @@ const MODULE: &str = "/usr/lib/nginx/modules/ngx_http_js_module.so";
 /// When a lock-out of the first level may end, for an nginx that does not know better.
 const RETRY_S: u64 = 300;
 
+/// A configuration that only an nginx accepts for which [`Means::Script`] is right: njs 0.8.1 or newer, as a module.
+pub const PROBE: &str = "load_module /usr/lib/nginx/modules/ngx_http_js_module.so;
+events {}
+http {
+    js_shared_dict_zone zone=probe:64k timeout=1d evict;
+    server {
+        listen 127.0.0.1:8198;
+        location @probe {
+            js_periodic probe.read interval=1s;
+        }
+    }
+}
+";
+
 /// How nginx learns who is locked out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Means {
@@ -73,7 +87,7 @@ pub fn http(text: &mut Text, guard: &Guard) -> Result<(), Unsafe> {
         Means::Script => {
             text.remark("Who is locked out: see wiki/bans.md.");
             text.ours("js_import guard from guard.js");
-            text.ours("js_shared_dict_zone zone=summoner_bans:4m timeout=400d evict");
+            text.ours("js_shared_dict_zone zone=summoner_bans:8m timeout=400d evict");
             text.ours("js_set $summoner_ban guard.level");
             text.ours("js_set $summoner_ban_left guard.left");
             text.ours("js_set $summoner_client guard.client");
