@@ -205,7 +205,8 @@ impl Running {
         let (mut body, more) = self.container(NGINX, &networks, &[], &env);
         body["Entrypoint"] = json!(["/summoner"]);
         body["Cmd"] = json!(["proxy", "--nginx", "here"]);
-        let mut binds = vec![format!("{}:/summoner:ro", env!("CARGO_BIN_EXE_summoner")), format!("{}:/tmp/docker.sock", engine::socket())];
+        let program = std::env::var("SUMMONER_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_summoner").to_owned());
+        let mut binds = vec![format!("{program}:/summoner:ro"), format!("{}:/tmp/docker.sock", engine::socket())];
         for entry in std::fs::read_dir(self.folder.path()).expect("the folder").flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let to = if name == "html" { "/usr/share/nginx/html".to_owned() } else { format!("/etc/nginx/{name}") };
