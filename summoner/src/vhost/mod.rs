@@ -119,7 +119,7 @@ pub struct Wish {
     pub port: Option<u16>,
     /// How to speak.
     pub protocol: Protocol,
-    /// Where FastCGI finds the files (`VIRTUAL_ROOT`).
+    /// Where `FastCGI` finds the files (`VIRTUAL_ROOT`).
     pub root: Option<String>,
     /// Port of the outside world for http, in redirects and headers.
     pub external_http_port: Option<u16>,

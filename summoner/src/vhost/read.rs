@@ -9,7 +9,7 @@ use super::{Asked, HostName, PathMatch, Protocol, Wish, certificate, host, label
 const MAX_HOSTS: usize = 300;
 /// Most routes of one container.
 const MAX_ROUTES: usize = 1000;
-/// Where FastCGI finds its files unless `VIRTUAL_ROOT` says otherwise.
+/// Where `FastCGI` finds its files unless `VIRTUAL_ROOT` says otherwise.
 const ROOT: &str = "/var/www/public";
 
 /// What a container asks of the proxy; None when it asks for nothing.

@@ -40,7 +40,7 @@ pub(super) fn check(expression: &str) -> Read<()> {
         return Err("an expression may hold letters, digits and ^$.*+?()[]{}|\\-_:=!<>,/~%@& only".into());
     }
     // A backslash at the end would take the quotation mark behind it.
-    if expression.len() - expression.trim_end_matches('\\').len() & 1 == 1 {
+    if (expression.len() - expression.trim_end_matches('\\').len()) & 1 == 1 {
         return Err("an expression cannot end with a backslash".into());
     }
     let found = |pattern: &LazyLock<Option<Regex>>| pattern.as_ref().is_none_or(|pattern| pattern.is_match(expression));

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
-
 use std::collections::BTreeMap;
 
 use super::*;

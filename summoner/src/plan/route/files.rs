@@ -16,7 +16,8 @@ pub struct UserFiles {
     pub conf: Files,
     /// `certs/`: usable pairs by their stem; `default` is the one for names without their own.
     pub certificates: BTreeMap<String, CertificateFiles>,
-    /// `certs/ca.crt`: hash, when it is there.
+    /// `certs/ca.crt`: hash, when it is there. It makes every site ask its clients for a certificate, so it is never the
+    /// authority that Summoner itself keeps in that folder for the sites.
     pub client_ca: Option<String>,
     /// `certs/ca.crl.pem`.
     pub client_crl: Option<String>,

@@ -149,7 +149,7 @@ pub struct Upstream {
     pub balance: Option<Balance>,
     /// What takes the matched path's place.
     pub dest: Option<String>,
-    /// FastCGI's folder of files.
+    /// `FastCGI`'s folder of files.
     pub root: Option<String>,
 }
 

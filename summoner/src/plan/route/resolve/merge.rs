@@ -12,7 +12,7 @@ pub(super) fn settings(host: &HostName, paths: &Paths<'_>, told: &mut Vec<Refuse
     let mut merged = SiteSettings::default();
     for (name, _, said) in all {
         let mut tell = |what: &str| {
-            told.push(refused(name, Some(host), format!("{what}: another container of this host says otherwise and is first by name")))
+            told.push(refused(name, Some(host), format!("{what}: another container of this host says otherwise and is first by name")));
         };
         take(&mut merged.cert_name, &said.cert_name, "CERT_NAME", &mut tell);
         take(&mut merged.https_method, &said.https_method, "HTTPS_METHOD", &mut tell);

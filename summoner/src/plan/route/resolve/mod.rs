@@ -184,6 +184,6 @@ fn source(paths: &Paths<'_>) -> Source {
 }
 
 #[cfg(test)]
-mod fuzz;
+mod fuzz_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it does not expect")]
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::*;
@@ -113,7 +111,7 @@ fn the_hosts_network_is_reached_by_the_gateway_or_by_itself() {
     let mut inside = on(&["a", "b"]);
     inside.networks.get_mut("a").unwrap().internal = true;
     inside.networks.get_mut("b").unwrap().gateway = Some(IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9)));
-    assert_eq!(servers(&sites(&[a.clone()], &inside, &UserFiles::default(), &Globals::default())), "10.9.9.9 81");
+    assert_eq!(servers(&sites(std::slice::from_ref(&a), &inside, &UserFiles::default(), &Globals::default())), "10.9.9.9 81");
     let both = ProxyView { host_mode: true, ..ProxyView::default() };
     assert_eq!(servers(&sites(&[a], &both, &UserFiles::default(), &Globals::default())), "127.0.0.1 81");
 }
