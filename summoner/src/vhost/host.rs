@@ -5,8 +5,9 @@
 use super::words::{Read, shown};
 use super::{HostName, regex};
 
-/// Longest name; that of the DNS.
-const MAX: usize = 253;
+/// Longest name. The DNS has 253, but a name beyond 238 does not fit into the buckets of 256 bytes of `server_names_hash`,
+/// and nginx would then start with no host at all.
+const MAX: usize = 230;
 /// Most labels; more than a name of single letters ever needs.
 const MAX_LABELS: usize = 64;
 
@@ -47,7 +48,7 @@ fn name(text: &str, whole: &str) -> Read<String> {
         },
     };
     if lower.is_empty() || lower.len() > MAX || lower.split('.').count() > MAX_LABELS {
-        return fail("it has to have 1 to 253 characters");
+        return fail("it has to have 1 to 230 characters");
     }
     if lower == "_" {
         return fail("a name for every request is DEFAULT_HOST");
