@@ -205,6 +205,12 @@ impl Layout {
         self.own().join("proxy.lock")
     }
 
+    /// Pages that are shown while Summoner keeps an application still; nginx looks for one at each failure.
+    #[must_use]
+    pub fn nginx_waiting(&self) -> PathBuf {
+        self.nginx().join("waiting")
+    }
+
     /// The link to the generation that nginx runs.
     #[must_use]
     pub fn nginx_current(&self) -> PathBuf {

@@ -36,6 +36,7 @@ use crate::name::InstanceId;
 use crate::observe::{Situation, observe};
 use crate::plan::deploy::{Scope, deploy};
 use crate::plan::route::ProxySettings;
+use crate::plan::route::settings::Trust;
 use crate::plan::state::{InstanceMemory, Memory};
 use crate::plan::wanted::InstanceWanted;
 use crate::plan::{Action, Plan};
@@ -125,7 +126,9 @@ impl<E: Engine> World<'_, E> {
 /// The proxy's settings that its configuration depends on.
 #[must_use]
 pub fn proxy_settings(config: &Config) -> ProxySettings {
-    ProxySettings::own(config.proxy.http_port, config.proxy.https_port, &config.edge_network)
+    let own = ProxySettings::own(config.proxy.http_port, config.proxy.https_port, &config.edge_network);
+    let trusted = &config.proxy.trusted;
+    ProxySettings { trust: if trusted.is_empty() { Trust::Nobody } else { Trust::Networks(trusted.clone()) }, ..own }
 }
 
 /// Makes the host what config.yml says.

@@ -47,7 +47,8 @@ pub(super) async fn fill<E: Engine>(
     }
     taking.say("copying files while it runs");
     let (capture, packs) = live(taking, subject, draft).await?;
-    let (parts, still, killed) = stand_still(taking, subject, draft, capture, budget, goes_on).await?;
+    let expected = taken.predicted_ms.map(Duration::from_millis);
+    let (parts, still, killed) = stand_still(taking, subject, draft, capture, budget, expected, goes_on).await?;
     taken.parts = parts;
     taken.downtime_ms = Some(u64::try_from(still.downtime.as_millis()).unwrap_or(u64::MAX));
     taken.notes.extend(killed.iter().map(|name| format!("{name} did not stop in time and was killed")));
@@ -125,9 +126,10 @@ async fn stand_still<E: Engine>(
     draft: &Draft,
     mut capture: Capture,
     budget: Option<Duration>,
+    expected: Option<Duration>,
     goes_on: oneshot::Sender<()>,
 ) -> Result<(Vec<Part>, Still, Vec<String>)> {
-    let pause = Pause::begin(taking).await?;
+    let pause = Pause::begin(taking, expected).await?;
     let killed = pause.killed.clone();
     let deadline = budget.map(|budget| Instant::now() + budget.saturating_sub(pause.elapsed()));
     let options = DumpOptions { deadline: DUMP_DEADLINE, road: None };

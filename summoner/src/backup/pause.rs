@@ -10,13 +10,17 @@ use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::journal::{Doing, Entry, Journal};
 use crate::name::Role;
+use crate::nginx::waiting;
 use crate::plan::state::Running;
 use crate::plan::wanted::{ContainerWanted, InstanceWanted};
+use crate::vhost::HostName;
 
 /// The end of a process that did not obey and was killed.
 const KILLED: i64 = 137;
 /// How often an application is asked to go on.
 const ATTEMPTS: u32 = 3;
+/// What visitors are told before anything was measured.
+const USUAL: Duration = Duration::from_secs(20);
 
 /// An application that stands still.
 pub(super) struct Pause<'a, E> {
@@ -41,7 +45,9 @@ pub(super) fn writers(instance: &InstanceWanted) -> impl Iterator<Item = &Contai
 
 impl<'a, E: Engine> Pause<'a, E> {
     /// Asks the application to stand still, or stops it.
-    pub(super) async fn begin(taking: &'a Taking<'a, E>) -> Result<Self> {
+    ///
+    /// `expected` is how long it stood still the last time: visitors are told so meanwhile.
+    pub(super) async fn begin(taking: &'a Taking<'a, E>, expected: Option<Duration>) -> Result<Self> {
         let instance = taking.instance;
         let mut standing = running(taking).await?;
         let names: Vec<String> = standing.iter().map(|(name, _)| name.clone()).collect();
@@ -53,6 +59,7 @@ impl<'a, E: Engine> Pause<'a, E> {
             entry.stopped = names;
         }
         let journal = Journal::begin(taking.world.layout(), entry)?;
+        announce(taking, expected.unwrap_or(USUAL));
         let mut pause = Self { taking, journal, standing, since: Instant::now(), killed: Vec::new() };
         match pause.still().await {
             Ok(()) => Ok(pause),
@@ -94,7 +101,9 @@ impl<'a, E: Engine> Pause<'a, E> {
     pub(super) async fn end(self) -> Result<Duration> {
         let Self { taking, journal, standing, since, .. } = self;
         let meddled = meddled(taking, &standing).await;
-        start(taking, &journal.entry().stopped).await?;
+        let started = start(taking, &journal.entry().stopped).await;
+        conclude(taking);
+        started?;
         if journal.entry().quiesced {
             go_on(taking).await?;
         }
@@ -102,6 +111,29 @@ impl<'a, E: Engine> Pause<'a, E> {
         journal.end()?;
         meddled?;
         Ok(elapsed)
+    }
+}
+
+fn hosts<E: Engine>(taking: &Taking<'_, E>) -> impl Iterator<Item = HostName> {
+    taking.instance.routes.iter().map(|route| HostName::Exact(route.host.as_str().to_owned()))
+}
+
+/// Tells visitors. A page is never worth a backup, so a fault of the disk here is only told: the next write meets it too.
+fn announce<E: Engine>(taking: &Taking<'_, E>, expected: Duration) {
+    for host in hosts(taking) {
+        let app = taking.instance.id.app.as_str();
+        if let Err(error) = waiting::put(taking.world.layout(), &host, app, "is being backed up", expected) {
+            tracing::warn!(%error, %host, "visitors are not told");
+        }
+    }
+}
+
+/// It stays until the application answers: nginx shows it only when that does not.
+fn conclude<E: Engine>(taking: &Taking<'_, E>) {
+    for host in hosts(taking) {
+        if let Err(error) = waiting::remove(taking.world.layout(), &host) {
+            tracing::warn!(%error, %host, "a page for visitors is left behind");
+        }
     }
 }
 

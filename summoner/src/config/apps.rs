@@ -112,7 +112,7 @@ impl Resolver<'_> {
     fn instance(&mut self, app: &WrittenApp, minion: &str, domain: &At<Domain>, backup: Backup, faults: &mut Faults) -> Option<Instance> {
         let host = if self.minions.routed(minion) {
             let host = host(app, self.minions.subdomain(minion)?, domain, faults)?;
-            self.hosts.claim(&host, app.name.value.as_str(), faults);
+            self.hosts.claim(&host, &format!("apps.{}", app.name.value), faults);
             Some(host.value)
         } else {
             no_host(app, minion, faults);
@@ -120,7 +120,7 @@ impl Resolver<'_> {
         };
         if app.domains.len() < 2 {
             for alias in &app.aliases {
-                self.hosts.claim(alias, app.name.value.as_str(), faults);
+                self.hosts.claim(alias, &format!("apps.{}", app.name.value), faults);
             }
         }
         Some(Instance {

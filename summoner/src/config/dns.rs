@@ -152,6 +152,7 @@ impl Provider {
             Self::Exec(_) => "exec",
             Self::Cloudflare(_) => "cloudflare",
             Self::Desec(_) => "desec",
+            Self::Hetzner(_) => "hetzner",
         }
     }
 }

@@ -12,17 +12,17 @@ use crate::name::Domain;
 pub(super) struct Hosts(BTreeMap<Domain, (String, Range<usize>)>);
 
 impl Hosts {
-    /// Notes that an app answers on a host; a second one that would is a fault that names both.
-    pub(super) fn claim(&mut self, host: &At<Domain>, app: &str, faults: &mut Faults) {
+    /// Notes that an app or a route (`apps.ghost`, `routes[0]`) answers on a host; a second one that would is a fault that names both.
+    pub(super) fn claim(&mut self, host: &At<Domain>, who: &str, faults: &mut Faults) {
         let Some((other, span)) = self.0.get(&host.value) else {
-            self.0.insert(host.value.clone(), (app.to_owned(), host.span.clone()));
+            self.0.insert(host.value.clone(), (who.to_owned(), host.span.clone()));
             return;
         };
         let (line, _) = faults.source().position(span.start);
-        let message = if other == app {
-            format!("apps.{app} answers on {} already (line {line})", host.value)
+        let message = if other == who {
+            format!("{who} answers on {} already (line {line})", host.value)
         } else {
-            format!("apps.{app} would answer on {}, and so does apps.{other} (line {line})", host.value)
+            format!("{who} would answer on {}, and so does {other} (line {line})", host.value)
         };
         faults.error_with_help(&host.span, message, "give one of them another `subdomain:`, `domain:` or alias");
     }

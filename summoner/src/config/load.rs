@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::apps::Resolver;
 use super::hosts::Hosts;
-use super::{Backup, Config, Proxy, Surroundings, VERSION, certificates, legacy, storage, today, values};
+use super::{Backup, Config, Proxy, Surroundings, VERSION, certificates, legacy, routes, storage, today, values};
 use crate::fault::{Fault, Faults, Source};
 use crate::yaml::{Limits, Node, kind_of, parse};
 
 impl Default for Proxy {
     fn default() -> Self {
-        Self { address: None, http_port: 80, https_port: 443 }
+        Self { address: None, http_port: 80, https_port: 443, trusted: Vec::new() }
     }
 }
 
@@ -54,6 +54,7 @@ fn resolve(root: &Node, surroundings: &Surroundings<'_>, faults: &mut Faults) ->
     let backup = written.backup.over(&Backup::default(), faults);
     let mut resolver = Resolver { minions: surroundings.minions, base: written.domain.as_ref(), backup, hosts: Hosts::default() };
     let (proxy_instance, instances) = resolver.resolve(&written, faults);
+    let routes = routes::read(root.get("routes"), &mut resolver.hosts, faults);
     Some(Config {
         path: surroundings.path.to_path_buf(),
         domain: written.domain?.value,
@@ -72,6 +73,7 @@ fn resolve(root: &Node, surroundings: &Surroundings<'_>, faults: &mut Faults) ->
         edge_network: written.edge_network.unwrap_or_else(|| super::EDGE_NETWORK.to_owned()),
         proxy_instance: proxy_instance?,
         instances,
+        routes,
     })
 }
 

@@ -17,6 +17,7 @@ mod load;
 mod migrate;
 pub mod quiet;
 mod read;
+mod routes;
 pub mod schedule;
 mod schema;
 mod show;
@@ -30,6 +31,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use self::quiet::Quiet;
 use self::schedule::Times;
 use crate::layout::Layout;
@@ -41,6 +44,7 @@ pub use init::{InitAnswers, Preset, init, presets};
 pub use load::load;
 pub use migrate::migrate;
 pub use read::read;
+pub use routes::{Route, RouteTarget};
 pub use schema::schema;
 pub use show::{show, show_json};
 pub use values::duration as length;
@@ -131,6 +135,8 @@ pub struct Config {
     pub proxy_instance: Instance,
     /// Everything else that was asked for, in the order of the file.
     pub instances: Vec<Instance>,
+    /// Hosts that lead to something that is no app.
+    pub routes: Vec<Route>,
 }
 
 impl Config {
@@ -151,6 +157,8 @@ pub struct Proxy {
     pub http_port: u16,
     /// Port for https.
     pub https_port: u16,
+    /// Networks of proxies in front of this one, whose word about the client counts.
+    pub trusted: Vec<IpNet>,
 }
 
 /// One minion on one domain.

@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::certificates::{Challenge, Issuer, Staging, key_word};
 use super::schedule::Times;
 use super::values::shown_duration;
-use super::{Compression, Config, Instance, VERSION};
+use super::{Compression, Config, Instance, Route, RouteTarget, VERSION};
 use crate::name::Domain;
+use crate::vhost::HttpsMethod;
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "***";
@@ -46,6 +47,8 @@ struct Shown<'a> {
     bans: Bans,
     networks: Networks<'a>,
     instances: Vec<App<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    routes: Vec<ShownRoute<'a>>,
 }
 
 #[derive(Serialize)]
@@ -82,6 +85,7 @@ struct Proxy<'a> {
     address: Option<String>,
     http_port: u16,
     https_port: u16,
+    trusted: Vec<String>,
     instance: App<'a>,
 }
 
@@ -161,6 +165,7 @@ impl<'a> Shown<'a> {
                 address: config.proxy.address.map(|address| address.to_string()),
                 http_port: config.proxy.http_port,
                 https_port: config.proxy.https_port,
+                trusted: config.proxy.trusted.iter().map(ToString::to_string).collect(),
                 instance: App::of(&config.proxy_instance),
             },
             bans: Bans {
@@ -173,6 +178,59 @@ impl<'a> Shown<'a> {
             },
             networks: Networks { range: config.network_range.as_deref(), edge: &config.edge_network },
             instances: config.instances.iter().map(App::of).collect(),
+            routes: config.routes.iter().map(ShownRoute::of).collect(),
+        }
+    }
+}
+
+/// A route in one line for each of its paths.
+#[derive(Serialize)]
+struct ShownRoute<'a> {
+    host: &'a Domain,
+    aliases: &'a [Domain],
+    https: &'static str,
+    leads: BTreeMap<&'a str, String>,
+    auth: Option<&'a str>,
+    allow: Vec<String>,
+    body_bytes: Option<u64>,
+    read_timeout: Option<String>,
+}
+
+impl<'a> ShownRoute<'a> {
+    fn of(route: &'a Route) -> Self {
+        let whole = route.to.iter().map(|target| ("/", target));
+        Self {
+            host: &route.host,
+            aliases: &route.aliases,
+            https: match route.https {
+                HttpsMethod::Redirect => "redirect",
+                HttpsMethod::NoRedirect => "both",
+                HttpsMethod::NoHttp => "only",
+                HttpsMethod::NoHttps => "never",
+            },
+            leads: whole.chain(route.paths.iter().map(|(path, to)| (path.as_str(), to))).map(|(path, to)| (path, leads(to))).collect(),
+            auth: route.auth.as_deref(),
+            allow: route.allow.iter().map(ToString::to_string).collect(),
+            body_bytes: route.body_bytes,
+            read_timeout: route.read_timeout.map(shown_duration),
+        }
+    }
+}
+
+fn leads(target: &RouteTarget) -> String {
+    match target {
+        RouteTarget::Redirect(to) => format!("redirect to {to}"),
+        RouteTarget::Folder(name) => format!("folder {name}"),
+        RouteTarget::Answer(status) => format!("answer {status}"),
+        RouteTarget::Servers { tls, servers, path } => {
+            let scheme = if *tls { "https" } else { "http" };
+            let path = path.as_deref().unwrap_or_default();
+            let one = |(host, port, weight): &(String, u16, Option<u32>)| {
+                let share = weight.map_or_else(String::new, |weight| format!(" weight {weight}"));
+                let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+                format!("{scheme}://{host}:{port}{path}{share}")
+            };
+            servers.iter().map(one).collect::<Vec<_>>().join(", ")
         }
     }
 }
@@ -294,6 +352,7 @@ mod tests {
           address: null
           http_port: 80
           https_port: 443
+          trusted: []
           instance:
             id: nginx-a.org
             minion: nginx

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::IpNet;
+
 use super::apps::app_name;
 use super::backup::WrittenBackup;
+use super::routes::network;
 use super::written::{At, Written, WrittenApp};
 use super::{Proxy, Resources};
 use super::{bans, certificates, values};
@@ -17,6 +20,8 @@ use crate::yaml::{Fields, Node, kind_of};
 pub(super) fn read(node: &Node, faults: &mut Faults) -> Option<Written> {
     let mut fields = Fields::open(node, "", faults)?;
     fields.take("version");
+    // Read when the apps have their hosts: `load`.
+    fields.take("routes");
     let mut written = Written {
         domain: fields.require("domain", faults).and_then(|node| domain(node, "domain", faults)),
         email: fields.require("email", faults).and_then(|node| checked(node, "email", values::email, faults)),
@@ -75,6 +80,7 @@ fn proxy(fields: &mut Fields<'_>, written: &mut Written, faults: &mut Faults) {
             faults,
         )
     });
+    let trusted = trusted(&mut proxy, faults);
     let default = Proxy::default();
     let http = port(&mut proxy, "http_port", default.http_port, faults);
     let https = port(&mut proxy, "https_port", default.https_port, faults);
@@ -82,9 +88,14 @@ fn proxy(fields: &mut Fields<'_>, written: &mut Written, faults: &mut Faults) {
         if http_port == https_port {
             faults.error(&node.span, format!("proxy.http_port and proxy.https_port are both {http_port}"));
         }
-        written.proxy = Proxy { address, http_port, https_port };
+        written.proxy = Proxy { address, http_port, https_port, trusted };
     }
     proxy.finish(faults);
+}
+
+fn trusted(fields: &mut Fields<'_>, faults: &mut Faults) -> Vec<IpNet> {
+    let texts = fields.take("trusted").map(|node| node.as_list().map_or_else(|| vec![node], |items| items.iter().collect()));
+    texts.into_iter().flatten().filter_map(|node| checked(node, "proxy.trusted", network, faults)).collect()
 }
 
 fn port(fields: &mut Fields<'_>, key: &'static str, default: u16, faults: &mut Faults) -> Option<u16> {

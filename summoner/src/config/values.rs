@@ -37,6 +37,23 @@ pub(super) fn memory(text: &str) -> Result<u64, String> {
     if bytes < LEAST_MEMORY { Err(format!("`{}` is too little: Docker wants 6m at least", short(text))) } else { Ok(bytes) }
 }
 
+/// `0`, `512k`, `50m`, `2g`: bytes of a request.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{}` is no size: write 512k, 50m, 2g, or 0 for no limit", short(text));
+    if text == "0" {
+        return Ok(0);
+    }
+    let lower = text.trim().to_ascii_lowercase();
+    let (number, unit) = lower.split_at(lower.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?);
+    let shift = match unit {
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        _ => return Err(wrong()),
+    };
+    number.parse::<u32>().map(|number| u64::from(number) << shift).map_err(|_| wrong())
+}
+
 /// `1.5`: billionths of a CPU.
 pub(super) fn cpus(text: &str) -> Result<u64, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

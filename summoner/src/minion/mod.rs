@@ -27,7 +27,7 @@ pub use actions::{Action, Body, Exec, Request};
 pub use administrator::{Administrator, Smoke};
 pub use catalogue::Catalogue;
 pub use lint::{Finding, inspect, lint, placeholders};
-pub use route::Route;
+pub use route::{PathTarget, Route, RoutePath};
 pub use schema::read;
 pub use sign_in::{ADDRESS, LogPlace, SignIn, SignInLog};
 pub use storage::{Database, Folder, OwnDump, SecretFormat, SecretSpec};

@@ -24,6 +24,7 @@ mod marker;
 pub mod place;
 pub mod runner;
 mod shell;
+pub mod waiting;
 
 /// How long a new configuration may take to come to life after the signal.
 const CONFIRM: Duration = Duration::from_secs(10);

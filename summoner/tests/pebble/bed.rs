@@ -145,8 +145,22 @@ impl Bed {
         let address = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (dns, management) = (address(dns), address(management));
         let arguments = [
-            "-dnsserver", &dns.to_string(), "-management", &management.to_string(), "-doh", "", "-http01", "", "-https01", "", "-tlsalpn01",
-            "", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "",
+            "-dnsserver",
+            &dns.to_string(),
+            "-management",
+            &management.to_string(),
+            "-doh",
+            "",
+            "-http01",
+            "",
+            "-https01",
+            "",
+            "-tlsalpn01",
+            "",
+            "-defaultIPv4",
+            "127.0.0.1",
+            "-defaultIPv6",
+            "",
         ];
         let resolver = start("pebble-challtestsrv", &arguments, &[], &folder.path().join("dns.log"));
         wait_for(management.port());
@@ -349,7 +363,10 @@ impl Refusing {
                         ("429 Too Many Requests", format!("Retry-After: {retry_after}\r\n"), body.to_owned())
                     }
                 };
-                let head = format!("HTTP/1.1 {status}\r\nReplay-Nonce: abcdefgh\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nReplay-Nonce: abcdefgh\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n",
+                    body.len()
+                );
                 let _ = stream.write_all(head.as_bytes());
                 let _ = stream.write_all(body.as_bytes());
                 stream.conn.send_close_notify();

@@ -88,7 +88,8 @@ async fn an_authority_that_wants_peace_gets_it() {
 async fn an_authority_that_forgot_the_account_gets_a_new_one() {
     let mut bed = Bed::new(&Kind::default());
     bed.tend(&[bed.wanted(&["a.fr"])]).await;
-    let account = std::fs::read_dir(&bed.places.acme).unwrap().flatten().find(|file| file.path().extension().is_some_and(|end| end == "json"));
+    let account =
+        std::fs::read_dir(&bed.places.acme).unwrap().flatten().find(|file| file.path().extension().is_some_and(|end| end == "json"));
     let path = account.unwrap().path();
     // The same file for an authority that knows nothing of it.
     let text = std::fs::read_to_string(&path).unwrap();

@@ -158,7 +158,8 @@ async fn the_test_authority_proves_the_way() {
     let outcome = bed.tend(std::slice::from_ref(&other)).await.remove(0);
     assert_eq!((outcome.what, bed.orders()), (What::Failed, 3));
     // Its certificate alone, when that is asked for.
-    let only = summoner::plan::cert::Wanted { staging: Staging::Only, stem: "c.fr".into(), names: vec!["c.fr".into()], hosts: vec![], ..wanted };
+    let only =
+        summoner::plan::cert::Wanted { staging: Staging::Only, stem: "c.fr".into(), names: vec!["c.fr".into()], hosts: vec![], ..wanted };
     issued(&bed.tend(&[only]).await[0]);
     assert_eq!(bed.memory().certificates["c.fr"].directory.as_deref(), Some(test.directory.as_str()));
 }

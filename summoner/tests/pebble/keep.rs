@@ -59,7 +59,10 @@ async fn the_accounts_key_and_address_change() {
     bed.tend(std::slice::from_ref(&wanted)).await;
     let accounts = || {
         let files = std::fs::read_dir(&bed.places.acme).unwrap().flatten().map(|file| file.path());
-        files.filter(|path| path.extension().is_some_and(|end| end == "json")).map(|path| std::fs::read_to_string(path).unwrap()).collect::<Vec<_>>()
+        files
+            .filter(|path| path.extension().is_some_and(|end| end == "json"))
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .collect::<Vec<_>>()
     };
     let before = accounts();
     let tending = acme::Tending { places: &bed.places, wanted: std::slice::from_ref(&wanted), force: &[].into(), now: bed.now };
@@ -141,7 +144,10 @@ fn a_crash_anywhere_loses_nothing() {
         let said = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "keep::one_round_for_a_crash", "--ignored", "--nocapture"])
             .env("SUMMONER_CRASH_AT", point.to_string())
-            .env("SUMMONER_CRASH_BED", serde_json::json!({"files": bed.layout.files, "directory": wanted.authorities[0].directory, "root": bed.root}).to_string())
+            .env(
+                "SUMMONER_CRASH_BED",
+                serde_json::json!({"files": bed.layout.files, "directory": wanted.authorities[0].directory, "root": bed.root}).to_string(),
+            )
             .output()
             .unwrap();
         last.1 = point;

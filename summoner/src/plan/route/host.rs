@@ -27,11 +27,11 @@ pub(super) fn write(site: &Site, settings: &ProxySettings) -> Result<String, Uns
     if let Some(server) = http_only(site, settings, &parts) {
         text.block("server", &[], server);
     }
-    if !parts.aliases.is_empty() {
-        text.block("server", &[], |text| aliases(text, site, settings, &parts));
-    }
     let serves_http = parts.serves_http(site);
     let tls = parts.certificate.as_ref().filter(|_| site.https != HttpsMethod::NoHttps);
+    if !parts.aliases.is_empty() && (serves_http || tls.is_some()) {
+        text.block("server", &[], |text| aliases(text, site, settings, &parts));
+    }
     if serves_http || tls.is_some() {
         text.block("server", &[], |text| {
             if serves_http {
@@ -286,7 +286,7 @@ fn http_only<'a>(site: &'a Site, settings: &'a ProxySettings, parts: &'a Parts) 
 fn aliases(text: &mut Text, site: &Site, settings: &ProxySettings, parts: &Parts) {
     let serves_http = parts.serves_http(site);
     let tls = parts.certificate.as_ref().filter(|_| site.https != HttpsMethod::NoHttps);
-    if serves_http || tls.is_none() {
+    if serves_http {
         listen_http(text, settings, false);
     }
     if tls.is_some() {

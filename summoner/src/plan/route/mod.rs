@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 use crate::vhost::HostName;
 
 mod base;
+mod configured;
 pub mod features;
 pub mod files;
-mod headers;
 pub mod guard;
+mod headers;
 mod host;
 mod location;
 mod pages;
@@ -25,6 +26,7 @@ mod tls;
 mod upstream;
 mod writer;
 
+pub use configured::configured;
 pub use pages::paused;
 pub use settings::{Arrangement, ProxySettings};
 pub use site::Site;

@@ -1,15 +1,10 @@
 //! Our instances as sites: what a minion says of its route, with the proxy's own rules around it.
 
-use std::time::Duration;
-
 use super::settings::{HSTS, ProxySettings};
 use super::site::{Address, Certificate, Location, LocationSettings, Server, Site, Source, Target, Upgrade, Upstream};
-use crate::minion;
+use crate::minion::{self, PathTarget, RoutePath};
 use crate::name::{Domain, InstanceId};
 use crate::vhost::{HostName, HttpsMethod, KeepAlive, PathMatch, Protocol};
-
-/// An instance stands beside the proxy: who does not answer by then is not there.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// One host of one of our instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,15 +27,6 @@ pub struct RouteSpec {
 #[must_use]
 pub fn site(spec: &RouteSpec, settings: &ProxySettings) -> Site {
     let route = &spec.settings;
-    let upstream = Upstream {
-        name: spec.host.as_str().to_owned(),
-        protocol: Protocol::Http,
-        servers: vec![server(spec, route.port, settings)],
-        keepalive: KeepAlive::Auto,
-        balance: None,
-        dest: None,
-        root: None,
-    };
     let mut locations: Vec<Location> = route
         .redirects
         .iter()
@@ -49,6 +35,8 @@ pub fn site(spec: &RouteSpec, settings: &ProxySettings) -> Site {
             location(PathMatch::Exact(from.clone()), target, LocationSettings::default())
         })
         .collect();
+    locations.extend(route.paths.iter().enumerate().map(|(number, path)| own_path(spec, number, path, settings)));
+    let upstream = upstream(spec, spec.host.as_str().to_owned(), route.port, settings);
     locations.push(location(PathMatch::Prefix("/".to_owned()), Target::Upstream(upstream), whole(route)));
     Site {
         name: HostName::Exact(spec.host.as_str().to_owned()),
@@ -86,6 +74,46 @@ pub fn sites(specs: &[RouteSpec], settings: &ProxySettings) -> Vec<Site> {
     specs.iter().map(|spec| site(spec, settings)).collect()
 }
 
+fn upstream(spec: &RouteSpec, name: String, port: u16, settings: &ProxySettings) -> Upstream {
+    Upstream {
+        name,
+        protocol: Protocol::Http,
+        servers: vec![server(spec, port, settings)],
+        keepalive: KeepAlive::Auto,
+        balance: None,
+        dest: None,
+        root: None,
+    }
+}
+
+/// A path that behaves in its own way.
+fn own_path(spec: &RouteSpec, number: usize, path: &RoutePath, settings: &ProxySettings) -> Location {
+    let text = path.path.clone();
+    let target = match &path.to {
+        PathTarget::Port(port) => {
+            let port = port.unwrap_or(spec.settings.port);
+            Target::Upstream(upstream(spec, format!("{}-{}", spec.host, number + 1), port, settings))
+        }
+        PathTarget::Redirect(to) => Target::Redirect { to: to.clone(), status: 301, keep_path: false },
+        PathTarget::Answer(status) => Target::Status(*status),
+    };
+    let route = whole(&spec.settings);
+    let upgrade = path.websocket.map_or(route.upgrade, websocket);
+    let settings = LocationSettings {
+        body_bytes: path.body_bytes.or(route.body_bytes),
+        read_timeout: path.read_timeout.or(route.read_timeout),
+        response_buffering: path.response_buffering.unwrap_or(route.response_buffering),
+        request_buffering: path.request_buffering.unwrap_or(route.request_buffering),
+        upgrade,
+        ..route
+    };
+    location(if path.exact { PathMatch::Exact(text) } else { PathMatch::Prefix(text) }, target, settings)
+}
+
+fn websocket(wanted: bool) -> Upgrade {
+    if wanted { Upgrade::Websocket } else { Upgrade::None }
+}
+
 /// The name with the network's behind it: Docker knows it in that form too, and asks no public name server for it when
 /// the container is gone, where the plain `ghost-example.org` could be anybody's domain.
 fn server(spec: &RouteSpec, port: u16, settings: &ProxySettings) -> Server {
@@ -99,12 +127,12 @@ fn location(path: PathMatch, target: Target, settings: LocationSettings) -> Loca
 fn whole(route: &minion::Route) -> LocationSettings {
     LocationSettings {
         body_bytes: Some(route.body_bytes),
-        connect_timeout: Some(CONNECT),
+        connect_timeout: Some(route.connect_timeout),
         read_timeout: Some(route.read_timeout),
-        send_timeout: None,
+        send_timeout: route.send_timeout,
         response_buffering: route.response_buffering,
         request_buffering: route.request_buffering,
-        upgrade: if route.websocket { Upgrade::Websocket } else { Upgrade::None },
+        upgrade: websocket(route.websocket),
         headers: route.headers.clone(),
         security_headers: true,
     }
