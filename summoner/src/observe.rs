@@ -11,12 +11,14 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::acme;
 use crate::config::Config;
+use crate::config::certificates::Issuer;
 use crate::disk;
 use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::minion::catalogue::Catalogue;
 use crate::name::InstanceId;
 use crate::nginx;
+use crate::plan::cert::{Lying, Signer};
 use crate::plan::deploy;
 use crate::plan::state::{Container, Image, Memory, Network, Observed};
 use crate::plan::subnet::{Cidr, free_range};
@@ -88,7 +90,14 @@ pub async fn observe_with<E: Engine>(
     if layout.authority().exists() {
         observed.authority = Some(acme::Authority::open(layout, &config.domain, now)?.key_id().to_owned());
     }
+    let (places, known) = (acme::Places::of(layout), acme::remembered(&acme::Places::of(layout))?);
     for route in wanted.instances.iter().flat_map(|instance| &instance.routes) {
+        let host = route.host.as_str();
+        if matches!(acme::look(&places, host, &known)?, Lying::Theirs(_) | Lying::Broken(_)) {
+            observed.not_ours_to_sign.insert(route.host.clone(), Signer::Person);
+        } else if config.certificates.issuer_of(host) == Issuer::Acme {
+            observed.not_ours_to_sign.insert(route.host.clone(), Signer::Network);
+        }
         if let Some(certificate) = acme::observe(layout, &route.host)? {
             observed.certificates.insert(route.host.clone(), certificate);
         }

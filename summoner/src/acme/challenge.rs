@@ -27,13 +27,7 @@ impl Files {
         if token.is_empty() || token.len() > MAX_TOKEN || !token.chars().all(plain) {
             return Err(Error::external("the authority's token is no plain name"));
         }
-        let mut folder = places.html.clone();
-        disk::ensure_folder(&folder, 0o755, None)?;
-        for part in [".well-known", "acme-challenge"] {
-            folder.push(part);
-            disk::ensure_folder(&folder, 0o755, None)?;
-        }
-        let path = folder.join(token);
+        let path = folder(places)?.join(token);
         crash::point();
         // Noted first: what is half there is taken away too.
         self.written.push(path.clone());
@@ -48,6 +42,20 @@ impl Files {
         let results: Vec<Result<()>> = self.written.drain(..).map(|path| disk::remove_file(&path)).collect();
         results.into_iter().collect()
     }
+}
+
+/// The folder of the answers, which the proxy's own user can read.
+///
+/// # Errors
+/// It cannot be made.
+pub(super) fn folder(places: &Places) -> Result<PathBuf> {
+    let mut folder = places.html.clone();
+    disk::ensure_folder(&folder, 0o755, None)?;
+    for part in [".well-known", "acme-challenge"] {
+        folder.push(part);
+        disk::ensure_folder(&folder, 0o755, None)?;
+    }
+    Ok(folder)
 }
 
 /// Removes what a crash left of answers: nothing is under way when this is called.

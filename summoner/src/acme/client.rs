@@ -67,6 +67,30 @@ impl Client {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How the authority calls itself in CAA records: `caaIdentities` of its directory (RFC 8555, 7.1.1). Empty when it
+    /// does not say, or does not answer: then the order will tell.
+    pub(super) async fn identities(&self, directory: &str) -> Vec<String> {
+        #[derive(Default, serde::Deserialize)]
+        struct Directory {
+            #[serde(default)]
+            meta: Meta,
+        }
+        #[derive(Default, serde::Deserialize)]
+        struct Meta {
+            #[serde(default, rename = "caaIdentities")]
+            identities: Vec<String>,
+        }
+        let Ok(mut answer) = self.http.get(directory).send().await else { return Vec::new() };
+        let mut text = Vec::new();
+        while let Ok(Some(part)) = answer.chunk().await {
+            if text.len() + part.len() > MAX_ANSWER {
+                return Vec::new();
+            }
+            text.extend_from_slice(&part);
+        }
+        serde_json::from_slice::<Directory>(&text).unwrap_or_default().meta.identities
+    }
+
     fn hear(heard: &Mutex<Heard>, said: Heard) {
         *heard.lock().unwrap_or_else(PoisonError::into_inner) = said;
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use super::{MAX_PEM_BYTES, Places, read, store};
+use super::{MAX_PEM_BYTES, Places, read, store, tend};
 use crate::apply::crash;
 use crate::disk;
 use crate::error::{Error, Kind, Result};
@@ -15,7 +15,7 @@ use crate::plan::cert::{Observed, covers};
 ///
 /// # Errors
 /// The key does not fit, the chain is in the wrong order, it ended, or it is for other names.
-pub fn import(places: &Places, host: &Domain, certificate: &Path, key: &Path, now: DateTime<Utc>) -> Result<Observed> {
+pub async fn import(places: &Places, host: &Domain, certificate: &Path, key: &Path, now: DateTime<Utc>) -> Result<Observed> {
     let chain = disk::read_bounded(certificate, MAX_PEM_BYTES)?;
     let private = disk::read_bounded(key, MAX_PEM_BYTES)?;
     let refuse = |why: String| Error::new(Kind::Usage, format!("{} cannot serve {host}", certificate.display())).cause(why);
@@ -26,6 +26,9 @@ pub fn import(places: &Places, host: &Domain, certificate: &Path, key: &Path, no
     if !covers(&observed.names, host.as_str()) {
         return Err(refuse(format!("it is for {}", observed.names.join(", "))));
     }
+    // Nobody who tends may look at half of it.
+    disk::ensure_own_folder(&places.acme, 0o700, None)?;
+    let _lock = tend::lock(&places.lock).await?;
     let files = store::Files::of(places, host.as_str());
     disk::ensure_folder(&places.certs, 0o700, None)?;
     crash::point();

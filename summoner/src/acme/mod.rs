@@ -38,8 +38,8 @@ pub use import::import;
 pub use memory::load as remembered;
 pub use read::observe;
 pub use revoke::{Reason, revoke};
-pub use store::look;
-pub use tend::{Outcome, Tending, What, change_account_keys, tend};
+pub use store::{is_own, look};
+pub use tend::{Outcome, Tending, What, change_account_keys, standing, tend, told, untold};
 
 /// Far above any chain of certificates.
 const MAX_PEM_BYTES: u64 = 256 * 1024;

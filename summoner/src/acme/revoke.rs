@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use super::account::{Door, NONCE_TRIES, again};
 use super::client::Client;
 use super::failure::{is_bad_nonce, sort};
-use super::{MAX_PEM_BYTES, Places, memory, read, store};
+use super::{MAX_PEM_BYTES, Places, memory, read, store, tend};
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::plan::cert::memory::Suggested;
@@ -32,6 +32,7 @@ pub enum Reason {
 /// # Errors
 /// It is not ours, its authority is not configured any more, or refuses.
 pub async fn revoke(places: &Places, wanted: &Wanted, reason: Reason, now: DateTime<Utc>) -> Result<()> {
+    let _lock = tend::lock(&places.lock).await?;
     let mut known = memory::load(places)?;
     let Lying::Ours(observed) = store::look(places, &wanted.stem, &known)? else {
         return Err(Error::usage(format!("no authority gave us the certificate of {}: only its authority can revoke it", wanted.stem))

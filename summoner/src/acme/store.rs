@@ -10,12 +10,16 @@ use super::{Issued, MAX_PEM_BYTES, Places, key, read};
 use crate::apply::crash;
 use crate::disk;
 use crate::error::{Error, Result};
-use crate::plan::cert::{Lying, Memory, Observed, Wanted};
+use crate::plan::cert::{Lying, Memory, OWN, Observed, Wanted};
 
 /// acme-companion's mark of a folder that it may write (its `set_ownership_and_permissions`).
 const MARK: &str = ".companion";
-/// How the own authority is called, in every installation.
-pub(super) const OWN: &str = "Summoner CA ";
+
+/// Whether the own authority signed it.
+#[must_use]
+pub fn is_own(observed: &Observed) -> bool {
+    observed.issuer.starts_with(OWN)
+}
 
 /// Where the files of a stem are.
 pub(super) struct Files {
@@ -42,7 +46,7 @@ pub fn look(places: &Places, stem: &str, memory: &Memory) -> Result<Lying> {
     let Some(chain) = chain else { return Ok(Lying::Nothing) };
     let ours = |fingerprint: &str| memory.issued(fingerprint);
     let Some(leaf) = read::leaf(stem, &chain) else { return Ok(Lying::Broken("the .crt holds no certificate".to_owned())) };
-    let own = leaf.issuer.starts_with(OWN);
+    let own = is_own(&leaf);
     let Some(key) = key else {
         return Ok(if own || ours(&leaf.fingerprint) { Lying::Nothing } else { Lying::Broken("its .key is missing".to_owned()) });
     };

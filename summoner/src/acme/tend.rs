@@ -4,6 +4,7 @@
 //! written down before anything else happens. When nothing is due, nothing is asked and nothing is written.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,8 +19,9 @@ use super::client::Client;
 use super::failure::{Failure, sort};
 use super::order::{Request, obtain};
 use super::pending::Pending;
-use super::{Issued, MAX_PEM_BYTES, Places, challenge, key, memory, read, store};
+use super::{Issued, MAX_PEM_BYTES, Places, challenge, key, memory, preflight, read, store};
 use crate::apply::crash;
+use crate::config::certificates::Challenge;
 use crate::disk;
 use crate::error::{Error, Kind, Result};
 use crate::plan::cert::memory::{Failed, LastError, Signed, Suggested};
@@ -34,6 +36,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(120);
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
 /// Between two looks at an authority's suggestion (RFC 9773, 4.3: it may say otherwise, within reason).
 const LOOK_AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::minutes(10), TimeDelta::hours(12));
+/// The kind of a failure that was found out here.
+const PREFLIGHT: &str = "preflight";
 /// After a look that failed.
 const LOOK_LATER: TimeDelta = TimeDelta::hours(1);
 
@@ -48,6 +52,18 @@ pub struct Tending<'a> {
     pub force: &'a BTreeSet<String>,
     /// The moment.
     pub now: DateTime<Utc>,
+    /// The DNS servers that names are looked up with; none: this machine's.
+    pub resolvers: &'a [SocketAddr],
+    /// The port that authorities ask: 80, but in tests.
+    pub http_port: u16,
+}
+
+impl<'a> Tending<'a> {
+    /// With this machine's DNS servers, and port 80.
+    #[must_use]
+    pub fn of(places: &'a Places, wanted: &'a [Wanted], force: &'a BTreeSet<String>, now: DateTime<Utc>) -> Self {
+        Self { places, wanted, force, now, resolvers: &[], http_port: 80 }
+    }
 }
 
 /// What became of one certificate.
@@ -111,6 +127,21 @@ pub async fn tend(tending: &Tending<'_>) -> Result<Vec<Outcome>> {
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
+/// What lies there and what would be done, without asking anybody.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn standing(tending: &Tending<'_>) -> Result<Vec<(Lying, Outcome)>> {
+    let known = memory::load(tending.places)?;
+    let one = |wanted: &Wanted| {
+        let lying = store::look(tending.places, &wanted.stem, &known)?;
+        let turn = turn::turn(wanted, &lying, &known, tending.force.contains(&wanted.stem), tending.now);
+        let outcome = outcome(wanted, turn, &known, false);
+        Ok((lying, outcome))
+    };
+    tending.wanted.iter().map(one).collect()
+}
+
 /// Gives all accounts that are used another key; the names of those authorities.
 ///
 /// # Errors
@@ -134,6 +165,30 @@ pub async fn change_account_keys(tending: &Tending<'_>) -> Result<Vec<String>> {
         }
     }
     Ok(done.into_iter().map(|(directory, _)| directory).collect())
+}
+
+/// Whether certificates lie there that the proxy was not told of: [`told`] was not reached after the last change.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn untold(tending: &Tending<'_>) -> Result<bool> {
+    let known = memory::load(tending.places)?;
+    let fresh = |wanted: &Wanted| known.certificates.get(&wanted.stem).is_some_and(|known| known.told.as_ref() != known.issued.last());
+    Ok(tending.wanted.iter().any(fresh))
+}
+
+/// Notes that the proxy was told of all certificates.
+///
+/// # Errors
+/// The disk refuses.
+pub fn told(tending: &Tending<'_>) -> Result<()> {
+    let mut known = memory::load(tending.places)?;
+    for wanted in tending.wanted {
+        if let Some(known) = known.certificates.get_mut(&wanted.stem) {
+            known.told = known.issued.last().cloned();
+        }
+    }
+    memory::save(tending.places, &known)
 }
 
 /// The outcome, when nothing needs to be asked, written or mended.
@@ -169,7 +224,7 @@ fn outcome(wanted: &Wanted, turn: Turn, known: &Memory, failed: bool) -> Outcome
     Outcome { stem: wanted.stem.clone(), names: wanted.names.clone(), what, reason, next_at, error }
 }
 
-async fn lock(path: &Path) -> Result<std::fs::File> {
+pub(super) async fn lock(path: &Path) -> Result<std::fs::File> {
     let until = tokio::time::Instant::now() + LOCK_WAIT;
     loop {
         if let Some(file) = disk::lock(path, true)? {
@@ -242,7 +297,9 @@ impl Work<'_> {
                     forgotten = true;
                 }
                 Err(failure) => {
-                    self.note(wanted, Some((authority, staging)), &failure, ends_at)?;
+                    // What was found out before anybody was asked counts against nobody.
+                    let asked = (failure.kind != PREFLIGHT).then_some((authority, staging));
+                    self.note(wanted, asked, &failure, ends_at)?;
                     (failed, force) = (true, false);
                 }
             }
@@ -268,6 +325,7 @@ impl Work<'_> {
         let replaces = if asked.renewal { self.identifier(&wanted.stem)? } else { None };
         let old_key = if wanted.new_keys { None } else { store::old_key(places, &wanted.stem)? };
         let client = Client::new(wanted.authorities[asked.authority].root.as_deref())?;
+        self.preflight(wanted, directory, &client).await?;
         let emails = self.emails();
         let account = self.door(wanted, asked.authority, directory, &emails).open(&client).await?;
         self.change(|memory| memory.ordered(directory, now))?;
@@ -278,6 +336,31 @@ impl Work<'_> {
             return Ok(None);
         }
         Ok(Some(issued))
+    }
+
+    /// What would fail for certain is found out before an authority counts it.
+    async fn preflight(&self, wanted: &Wanted, directory: &str, client: &Client) -> Result<(), Failure> {
+        if !wanted.preflight {
+            return Ok(());
+        }
+        let (identities, own) = (client.identities(directory).await, preflight::own_addresses());
+        let (challenge, folder) = match wanted.challenge {
+            Challenge::Http => (preflight::Challenge::Http01, Some(challenge::folder(self.tending.places)?)),
+            Challenge::Dns => (preflight::Challenge::Dns01, None),
+        };
+        let options = preflight::Options {
+            resolvers: self.tending.resolvers,
+            identities: &identities,
+            account: None,
+            http_port: self.tending.http_port,
+            own_addresses: &own,
+            challenge_folder: folder.as_deref(),
+        };
+        let findings = preflight::check(&wanted.names, challenge, &options).await;
+        let refused: Vec<_> = findings.iter().filter(|finding| finding.severity == preflight::Severity::Refuse).collect();
+        let Some(first) = refused.first() else { return Ok(()) };
+        let said = refused.iter().map(|finding| finding.sentence.as_str()).collect::<Vec<_>>().join("; ");
+        Err(Failure { kind: PREFLIGHT.to_owned(), ..Failure::new(Blame::Name, said).next(first.next.clone()) })
     }
 
     /// Puts a certificate in its place. It is noted as ours before it lies there: after a crash it must not look like a

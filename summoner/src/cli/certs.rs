@@ -1,20 +1,37 @@
-//! `summoner certs`
+//! `summoner certs`: what each host has, when it is renewed and why then, and what went wrong last.
+
+mod import;
+mod renew;
+mod revoke;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use super::context::Context;
+use super::context::{Context, Loaded};
 use super::show::{self, JSON_VERSION};
-use crate::acme;
+use super::tending::Tended;
+use crate::acme::{self, Outcome, Places, What};
+use crate::config::certificates::Issuer;
 use crate::error::Result;
-use crate::plan::cert;
+use crate::name::Domain;
+use crate::plan::cert::{self, Lying};
 
 /// Show the certificates of all hosts
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Renew(renew::Args),
+    Revoke(revoke::Args),
+    Import(import::Args),
 }
 
 #[derive(Serialize)]
@@ -23,36 +40,45 @@ struct Json {
     certificates: Vec<Certificate>,
 }
 
+/// One host, as the contract of `certs --json` has it.
 #[derive(Serialize)]
 struct Certificate {
     host: String,
     names: Vec<String>,
-    issuer: String,
-    not_after: String,
-    renew_at: String,
+    issuer: Option<String>,
+    /// `own`, `network`, `stand-in`, `person`, `broken`, `absent`.
+    state: &'static str,
+    not_after: Option<String>,
+    renew_at: Option<String>,
+    reason: String,
     last_error: Option<String>,
+    last_error_at: Option<String>,
     next_try_at: Option<String>,
+    next: Option<String>,
 }
 
-pub(super) fn run(context: &Context, args: &Args) -> Result<u8> {
+pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
+    match &args.command {
+        None => list(context, args.json),
+        Some(Command::Renew(args)) => renew::run(context, args).await,
+        Some(Command::Revoke(args)) => revoke::run(context, args).await,
+        Some(Command::Import(args)) => import::run(context, args).await,
+    }
+}
+
+fn list(context: &Context, json: bool) -> Result<u8> {
     let loaded = context.load()?;
+    let tended = Tended::of(context, &loaded)?;
+    let standing = acme::standing(&tended.tending())?;
     let mut certificates = Vec::new();
-    for instance in &loaded.config.instances {
-        for host in hosts(instance, &loaded)? {
-            if let Some(found) = acme::observe(&loaded.config.layout, &host)? {
-                certificates.push(Certificate {
-                    host: host.to_string(),
-                    renew_at: time(cert::renew_at(&found)),
-                    not_after: time(found.not_after),
-                    names: found.names,
-                    issuer: found.issuer,
-                    last_error: None,
-                    next_try_at: None,
-                });
-            }
+    for (host, _) in cert::hosts(&loaded.config, &loaded.catalogue)? {
+        let signed = standing.iter().zip(&tended.wanted).find(|(_, wanted)| wanted.hosts.iter().any(|known| known == host.as_str()));
+        match signed {
+            Some(((lying, outcome), _)) => certificates.push(network(&host, lying, outcome)),
+            None => certificates.extend(own(context, &loaded, &host)?),
         }
     }
-    if args.json {
+    if json {
         show::json(&Json { version: JSON_VERSION, certificates })?;
         return Ok(0);
     }
@@ -60,22 +86,95 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8> {
         context.note("no certificates yet: summoner install");
         return Ok(0);
     }
-    let rows: Vec<Vec<String>> = certificates
-        .iter()
-        .map(|found| vec![found.host.clone(), found.issuer.clone(), day(&found.not_after), day(&found.renew_at)])
-        .collect();
-    show::text(&show::table(&["HOST", "ISSUER", "UNTIL", "RENEWED FROM"], &rows))?;
-    context.note(&format!("\ntrust them by importing {}", loaded.config.layout.authority().display()));
+    show::text(&text(&certificates))?;
+    if certificates.iter().any(|found| matches!(found.state, "own" | "stand-in")) {
+        context.note(&format!("\ntrust the own authority by importing {}", loaded.config.layout.authority().display()));
+    }
     Ok(0)
 }
 
-/// The instance's own host, and those of further routes.
-fn hosts(instance: &crate::config::Instance, loaded: &super::context::Loaded) -> Result<Vec<crate::name::Domain>> {
-    let Some(host) = &instance.host else { return Ok(Vec::new()) };
-    let minion = loaded.catalogue.get(&instance.minion)?;
-    let further =
-        minion.routes.iter().filter_map(|route| route.subdomain.as_ref()).filter_map(|label| format!("{label}-{host}").parse().ok());
-    Ok(std::iter::once(host.clone()).chain(further).collect())
+/// A host that an authority on the network signs for.
+fn network(host: &Domain, lying: &Lying, outcome: &Outcome) -> Certificate {
+    let observed = lying.observed();
+    let state = match lying {
+        Lying::Nothing => "absent",
+        Lying::Placeholder(_) => "stand-in",
+        Lying::Ours(_) => "network",
+        Lying::Theirs(_) => "person",
+        Lying::Broken(_) => "broken",
+    };
+    let error = outcome.error.as_ref();
+    let who = |name: &Option<String>| name.as_ref().map_or_else(String::new, |name| format!("{name}: "));
+    Certificate {
+        host: host.to_string(),
+        names: observed.map_or_else(|| outcome.names.clone(), |observed| observed.names.clone()),
+        issuer: observed.map(|observed| observed.issuer.clone()),
+        state,
+        not_after: observed.map(|observed| time(observed.not_after)),
+        renew_at: outcome.next_at.filter(|_| outcome.what == What::Kept).map(time),
+        reason: outcome.reason.clone(),
+        last_error: error.map(|error| format!("{}{}", who(&error.authority), error.said)),
+        last_error_at: error.map(|error| time(error.at)),
+        next_try_at: outcome.next_at.filter(|_| outcome.what != What::Kept).map(time),
+        next: error.and_then(|error| error.next.clone()),
+    }
+}
+
+/// A host that the own authority signs for.
+fn own(context: &Context, loaded: &Loaded, host: &Domain) -> Result<Option<Certificate>> {
+    let layout = &loaded.config.layout;
+    let lying = acme::look(&Places::of(layout), host.as_str(), &acme::remembered(&Places::of(layout))?)?;
+    if loaded.config.certificates.issuer_of(host.as_str()) == Issuer::Acme {
+        return Ok(None);
+    }
+    let (state, reason) = match &lying {
+        Lying::Nothing => return Ok(None),
+        Lying::Broken(why) => ("broken", why.clone()),
+        Lying::Theirs(_) => ("person", "your own file: nothing here renews it".to_owned()),
+        Lying::Placeholder(observed) | Lying::Ours(observed) => {
+            let late = context.now >= cert::renew_at(observed);
+            ("own", if late { "summoner install renews it" } else { "a third of its life is left then" }.to_owned())
+        }
+    };
+    let observed = lying.observed();
+    Ok(Some(Certificate {
+        host: host.to_string(),
+        names: observed.map(|observed| observed.names.clone()).unwrap_or_default(),
+        issuer: observed.map(|observed| observed.issuer.clone()),
+        state,
+        not_after: observed.map(|observed| time(observed.not_after)),
+        renew_at: observed.filter(|_| state == "own").map(|observed| time(cert::renew_at(observed))),
+        reason,
+        last_error: None,
+        last_error_at: None,
+        next_try_at: None,
+        next: None,
+    }))
+}
+
+fn text(certificates: &[Certificate]) -> String {
+    let or = |text: &Option<String>| text.as_ref().map_or_else(|| "-".to_owned(), |text| day(text));
+    let rows: Vec<Vec<String>> = certificates
+        .iter()
+        .map(|found| {
+            let issuer = found.issuer.clone().unwrap_or_else(|| "-".to_owned());
+            let renewed = found.renew_at.as_ref().or(found.next_try_at.as_ref()).cloned();
+            vec![found.host.clone(), issuer, found.state.to_owned(), or(&found.not_after), or(&renewed), found.reason.clone()]
+        })
+        .collect();
+    let mut text = show::table(&["HOST", "ISSUER", "STATE", "UNTIL", "NEXT", "WHY"], &rows);
+    for found in certificates {
+        let Some(error) = &found.last_error else { continue };
+        let at = found.last_error_at.as_deref().map(minute).unwrap_or_default();
+        text += &format!("\n{}: failed at {at}: {error}\n", found.host);
+        if let Some(next) = &found.next_try_at {
+            text += &format!("  next try: {}\n", minute(next));
+        }
+        if let Some(next) = &found.next {
+            text += &format!("  next: {next}\n");
+        }
+    }
+    text
 }
 
 fn time(time: DateTime<Utc>) -> String {
@@ -84,4 +183,8 @@ fn time(time: DateTime<Utc>) -> String {
 
 fn day(time: &str) -> String {
     time.chars().take(10).collect()
+}
+
+fn minute(time: &str) -> String {
+    time.chars().take(16).collect::<String>().replace('T', " ") + " UTC"
 }

@@ -1,7 +1,7 @@
 //! `summoner install`
 
 use super::context::{Context, Loaded};
-use super::{plan, show};
+use super::{plan, show, tending};
 use crate::apply::{self, Outcome, service};
 use crate::error::{Error, Result};
 use crate::plan::deploy::Scope;
@@ -32,6 +32,7 @@ pub(super) async fn apply(context: &Context, loaded: &Loaded, scope: &Scope, com
         apply::run(&context.world(loaded, &engine, &*listener), scope).await?
     };
     context.remember(&loaded.config)?;
+    tending::after_install(context, loaded, &engine).await;
     let exe = std::env::current_exe().map_err(|error| Error::io("find", std::path::Path::new("/proc/self/exe"), &error))?;
     if let Some(done) = service::ensure(&loaded.config, &exe)? {
         context.note(&done);

@@ -33,6 +33,7 @@ mod show;
 mod snapshots;
 mod status;
 mod take;
+mod tending;
 mod verify;
 mod version;
 
@@ -154,7 +155,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Schedule(args) => schedule::run(&context, &args),
         Command::RunDue(args) => run_due::run(&context, &args).await,
         Command::Daemon(args) => daemon::run(&context, &args).await,
-        Command::Certs(args) => certs::run(&context, &args),
+        Command::Certs(args) => certs::run(&context, &args).await,
         Command::Bans(args) => bans::run(&context, &args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

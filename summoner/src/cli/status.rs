@@ -6,9 +6,12 @@ use crate::plan::status::{Problem, Report};
 use super::context::{Context, Loaded};
 use super::select;
 use super::show;
+use super::tending::{self, Tended};
+use crate::acme;
 use crate::config::Instance;
 use crate::journal;
 use crate::observe::{Situation, observe};
+use crate::plan::cert::Lying;
 use crate::plan::schedule::{Clock, jobs};
 use crate::repository::Repository;
 use crate::restore::kept;
@@ -30,6 +33,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let situation = observe(&engine, &loaded.config, &loaded.catalogue, context.now).await?;
     let mut report = Report::new(&situation.wanted, &situation.observed, context.now);
     backups(context, &loaded, &situation, &mut report)?;
+    certificates(context, &loaded, &mut report)?;
     if let Some(selected) = selected {
         let ids: Vec<String> = selected.iter().map(|instance| instance.id.to_string()).collect();
         report.only(&ids);
@@ -61,6 +65,25 @@ fn backups(context: &Context, loaded: &Loaded, situation: &Situation, report: &m
     }
     for journal in journal::open(&loaded.config.layout)? {
         report.unfinished(&journal.entry().instance);
+    }
+    Ok(())
+}
+
+/// Hosts whose certificate is not what config.yml asks for: what stands in, what a person's own file lacks.
+fn certificates(context: &Context, loaded: &Loaded, report: &mut Report) -> Result<()> {
+    let tended = Tended::of(context, loaded)?;
+    for (lying, outcome) in acme::standing(&tended.tending())? {
+        let said = match lying {
+            Lying::Broken(_) => Some(format!("{}: {}", outcome.stem, outcome.reason)),
+            Lying::Nothing | Lying::Placeholder(_) => tending::missing(&outcome),
+            // Its renewal failed and is tried again; when it becomes urgent, its end is a problem of its own.
+            Lying::Ours(_) | Lying::Theirs(_) => None,
+        };
+        if let Some(message) = said {
+            let hint = outcome.error.and_then(|error| error.next).unwrap_or_else(|| "summoner certs renew".to_owned());
+            let message = message.lines().next().unwrap_or_default().to_owned();
+            report.problems.push(Problem { id: "certificate-missing", instance: None, message, hint });
+        }
     }
     Ok(())
 }

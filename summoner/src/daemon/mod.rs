@@ -8,6 +8,7 @@ pub mod jobs;
 pub mod program;
 pub mod runner;
 mod systemd;
+mod tender;
 pub mod watch;
 
 use std::future::Future;
@@ -18,6 +19,7 @@ use chrono::{DateTime, Utc};
 
 use self::jobs::Jobs;
 use self::runner::{Runner, Setup};
+use self::tender::Tender;
 use self::watch::Watch;
 use crate::error::{Kind, Result};
 use crate::event::Listener;
@@ -44,6 +46,7 @@ pub async fn run<R: Runner>(
 ) -> Result<()> {
     let started_at = now();
     let _lock = Lock::take_runs(&setup.config.layout, "daemon", started_at).await?;
+    let mut tender = Tender::new(Arc::clone(&runner));
     let mut jobs = Jobs::open(runner, setup, listener, started_at).await?;
     systemd::ready();
     tokio::pin!(stopped);
@@ -53,20 +56,24 @@ pub async fn run<R: Runner>(
             Ok(Some(setup)) => {
                 jobs.note(&format!("{} was edited and is taken over", setup.config.path.display()));
                 jobs.adopt(setup, now()).await;
+                tender.hurry();
             }
             Err(error) => jobs.note(&format!("the edited configuration is refused, the old one stays: {error}")),
         }
         let clock = jobs.clock(now(), Some(started_at));
         jobs.start_due(&clock).await;
+        tender.start_due(jobs.setup());
         systemd::alive(&jobs.status(&clock));
         let pause = pause(jobs.next(&clock), clock.now);
         tokio::select! {
             joined = jobs.joined() => jobs.ended(joined, now()).await,
+            said = tender.ended() => said.iter().for_each(|said| jobs.note(said)),
             () = tokio::time::sleep(pause) => {}
             () = &mut stopped => break,
         }
     }
     systemd::stopping();
+    tender.stop(STOP_DEADLINE).await;
     jobs.stop(STOP_DEADLINE, &now).await;
     Ok(())
 }
@@ -96,20 +103,24 @@ pub async fn run_due<R: Runner>(
         Err(error) if error.kind == Kind::Locked => return Ok(None),
         Err(error) => return Err(error),
     };
+    let mut tender = Tender::new(Arc::clone(&runner));
     let mut jobs = Jobs::open(runner, setup, listener, now()).await?;
+    tender.start_due(jobs.setup());
     // What cannot be written down would run again at the next call, every five minutes.
     jobs.save().await?;
     tokio::pin!(stopped);
     loop {
         let clock = jobs.clock(now(), started_at);
-        if jobs.start_due(&clock).await == 0 {
+        if jobs.start_due(&clock).await == 0 && !tender.runs() {
             return Ok(Some(jobs.counts()));
         }
         tokio::select! {
             joined = jobs.joined() => jobs.ended(joined, now()).await,
+            said = tender.ended() => said.iter().for_each(|said| jobs.note(said)),
             () = &mut stopped => break,
         }
     }
+    tender.stop(STOP_DEADLINE).await;
     jobs.stop(STOP_DEADLINE, &now).await;
     Ok(Some(jobs.counts()))
 }

@@ -31,12 +31,25 @@ pub struct Program {
 
 impl Runner for Program {
     async fn run(&self, setup: Arc<Setup>, job: &JobSpec, cancel: Cancel) -> Result<String> {
-        let mut command = Command::new(&self.path);
-        command.arg("--config").arg(&setup.config.path).args(["--wait", "--yes", job.job.as_str()]);
+        let mut words = vec![job.job.as_str().to_owned()];
         if matches!(job.job, Job::Dump | Job::Backup) {
-            command.arg("--scheduled");
+            words.push("--scheduled".to_owned());
         }
-        command.args(job.instance.as_ref().map(ToString::to_string));
+        words.extend(job.instance.as_ref().map(ToString::to_string));
+        self.command(&setup, &words, &job.id, cancel).await
+    }
+
+    async fn tend(&self, setup: Arc<Setup>, cancel: Cancel) -> Result<String> {
+        let words = ["certs", "renew", "--scheduled"].map(str::to_owned);
+        self.command(&setup, &words, "certs renew", cancel).await
+    }
+}
+
+impl Program {
+    /// Runs one command of the program; gives its last line.
+    async fn command(&self, setup: &Setup, words: &[String], shown: &str, cancel: Cancel) -> Result<String> {
+        let mut command = Command::new(&self.path);
+        command.arg("--config").arg(&setup.config.path).args(["--wait", "--yes"]).args(words);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         // What is meant for the daemon is not meant for its children.
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
@@ -64,7 +77,7 @@ impl Runner for Program {
         } else {
             Kind::External
         };
-        Err(Error::new(kind, message(&story).unwrap_or_else(|| format!("summoner {} ended with {status}", job.id))))
+        Err(Error::new(kind, message(&story).unwrap_or_else(|| format!("summoner {shown} ended with {status}"))))
     }
 }
 

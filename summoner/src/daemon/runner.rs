@@ -26,6 +26,14 @@ pub trait Runner: Send + Sync + 'static {
     /// # Errors
     /// Whatever failed. Told to stop, it puts things back in order and ends with an error of the kind `Interrupted`.
     fn run(&self, setup: Arc<Setup>, job: &JobSpec, cancel: Cancel) -> impl Future<Output = Result<String>> + Send;
+
+    /// Tends certificates: asks for what is due, and says what went wrong. Cheap when nothing is due.
+    ///
+    /// # Errors
+    /// A certificate could not be had.
+    fn tend(&self, _setup: Arc<Setup>, _cancel: Cancel) -> impl Future<Output = Result<String>> + Send {
+        std::future::ready(Ok(String::new()))
+    }
 }
 
 /// Tells a job to stop.

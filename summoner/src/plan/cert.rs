@@ -19,7 +19,7 @@ mod wanted;
 pub use memory::{Blame, Memory};
 pub use renewal::renewal;
 pub use turn::{Lying, Turn};
-pub use wanted::{Wanted, covers, of_hosts};
+pub use wanted::{Wanted, covers, hosts, of_hosts};
 
 /// A certificate's renewal begins when less than this part of its life is left, whatever its length (certmagic's rule).
 const LEFT_PART: i32 = 3;
@@ -41,6 +41,15 @@ pub struct Observed {
     pub not_after: DateTime<Utc>,
     /// SHA-256 of the certificate, hexadecimal.
     pub fingerprint: String,
+}
+
+/// Who signs for a host in place of the own authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signer {
+    /// An authority on the network; until it did, the own one stands in.
+    Network,
+    /// A person, by own files.
+    Person,
 }
 
 /// What to do, with its reason.
@@ -87,6 +96,22 @@ pub fn decide(names: &[Domain], observed: Option<&Observed>, issuer_key: Option<
     }
     Verdict::Keep { reason: format!("valid until {}, renewed from {}", day(observed.not_after), day(renew_at)) }
 }
+
+/// Decides for a host that somebody else signs for: only what would keep it from being served at all is mended.
+#[must_use]
+pub fn stand_in(signer: Signer, observed: Option<&Observed>, now: DateTime<Utc>) -> Verdict {
+    match (signer, observed) {
+        (Signer::Person, _) => Verdict::Keep { reason: "it is your own file".to_owned() },
+        (Signer::Network, None) => Verdict::Issue { reason: "stands in until an authority on the network has signed".to_owned() },
+        (Signer::Network, Some(observed)) if now >= observed.not_after && observed.issuer.starts_with(OWN) => {
+            Verdict::Issue { reason: format!("the one that stands in ended on {}", day(observed.not_after)) }
+        }
+        (Signer::Network, Some(_)) => Verdict::Keep { reason: "an authority on the network signs for it".to_owned() },
+    }
+}
+
+/// How the own authority is called, in every installation.
+pub const OWN: &str = "Summoner CA ";
 
 /// When its renewal begins.
 #[must_use]

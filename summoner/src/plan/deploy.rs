@@ -143,7 +143,11 @@ impl Planner<'_> {
         }
         for route in &instance.routes {
             let known = self.observed.certificates.get(&route.host);
-            if let Verdict::Issue { reason } = cert::decide(&route.names(), known, self.observed.authority.as_deref(), now) {
+            let verdict = match self.observed.not_ours_to_sign.get(&route.host) {
+                Some(signer) => cert::stand_in(*signer, known, now),
+                None => cert::decide(&route.names(), known, self.observed.authority.as_deref(), now),
+            };
+            if let Verdict::Issue { reason } = verdict {
                 self.step(Action::IssueCertificate, id, route.host.as_str(), &reason);
             }
         }

@@ -153,6 +153,9 @@ pub struct Observed {
     pub absent_folders: Vec<std::path::PathBuf>,
     /// Certificates on disk by host.
     pub certificates: BTreeMap<Domain, cert::Observed>,
+    /// Hosts whose certificates the own authority does not decide on: an authority on the network signs them, or the
+    /// files are a person's own.
+    pub not_ours_to_sign: BTreeMap<Domain, cert::Signer>,
     /// Name of the own authority, once it exists.
     pub authority: Option<String>,
     /// The generation of nginx's configuration that is linked as current.

@@ -262,7 +262,13 @@ impl Bed {
     /// Tends; these are wanted anew.
     pub async fn tend_forced(&self, wanted: &[Wanted], force: &[&str]) -> Vec<Outcome> {
         let force: BTreeSet<String> = force.iter().map(|stem| (*stem).to_owned()).collect();
-        acme::tend(&Tending { places: &self.places, wanted, force: &force, now: self.now }).await.expect("tending goes on")
+        acme::tend(&self.tending(wanted, &force)).await.expect("tending goes on")
+    }
+
+    /// What is tended, with the bed's own DNS server and port.
+    pub fn tending<'a>(&'a self, wanted: &'a [Wanted], force: &'a BTreeSet<String>) -> Tending<'a> {
+        let resolvers = std::slice::from_ref(&self.dns);
+        Tending { resolvers, http_port: self.http_port, ..Tending::of(&self.places, wanted, force, self.now) }
     }
 
     /// Moves the clock.

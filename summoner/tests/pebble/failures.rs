@@ -108,3 +108,20 @@ async fn an_authority_that_forgot_the_account_gets_a_new_one() {
     let outcome = bed.tend(&[wanted]).await.remove(0);
     assert!(matches!(outcome.what, What::Issued { .. }), "{outcome:?}");
 }
+
+#[tokio::test]
+async fn what_would_fail_for_certain_is_found_out_first() {
+    let bed = Bed::new(&Kind::default());
+    let seen = |name: &'static str| summoner::plan::cert::Wanted { preflight: true, ..bed.wanted(&[name]) };
+    bed.tell("add-caa", serde_json::json!({"host": "caa.fr", "policies": [{"tag": "issue", "value": "other.example"}]})).await;
+    bed.tell("clear-a", serde_json::json!({"host": "a.fr"})).await;
+    let outcome = bed.tend(&[seen("caa.fr")]).await.remove(0);
+    assert_eq!((&outcome.what, failure(&outcome).0), (&What::Failed, Blame::Name));
+    assert!(failure(&outcome).1.contains("CAA"), "{outcome:?}");
+    assert_eq!(outcome.error.as_ref().unwrap().authority, None);
+    bed.tell("add-a", serde_json::json!({"host": "elsewhere.fr", "addresses": ["127.0.0.9"]})).await;
+    let outcome = bed.tend(&[seen("elsewhere.fr")]).await.remove(0);
+    assert!(!matches!(outcome.what, What::Issued { .. }), "{outcome:?}");
+    assert_eq!(bed.orders(), usize::from(outcome.error.as_ref().unwrap().authority.is_some()), "CAA asked nobody: {outcome:?}");
+    assert!(matches!(bed.tend(&[seen("a.fr")]).await[0].what, What::Issued { .. }), "what is right goes on");
+}

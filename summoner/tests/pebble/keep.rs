@@ -65,8 +65,8 @@ async fn the_accounts_key_and_address_change() {
             .collect::<Vec<_>>()
     };
     let before = accounts();
-    let tending = acme::Tending { places: &bed.places, wanted: std::slice::from_ref(&wanted), force: &[].into(), now: bed.now };
-    assert_eq!(acme::change_account_keys(&tending).await.unwrap().len(), 1);
+    let none = [].into();
+    assert_eq!(acme::change_account_keys(&bed.tending(std::slice::from_ref(&wanted), &none)).await.unwrap().len(), 1);
     assert!(accounts().len() == 1 && accounts() != before);
     wanted.email = Some("other@a.fr".to_owned());
     wanted.names.push("www.a.fr".to_owned());
@@ -121,12 +121,12 @@ async fn a_person_s_own_files_win() {
     let orders = bed.orders();
     assert!(matches!(bed.lying("a.fr"), Lying::Theirs(_)));
     let host = "a.fr".parse().unwrap();
-    acme::import(&bed.places, &host, &crt, &key, bed.now).unwrap();
+    acme::import(&bed.places, &host, &crt, &key, bed.now).await.unwrap();
     let outcome = bed.tend_forced(&[bed.wanted(&["a.fr"])], &["a.fr"]).await.remove(0);
     assert_eq!((outcome.what, bed.orders()), (What::Kept, orders));
-    let wrong = acme::import(&bed.places, &"b.fr".parse().unwrap(), &crt, &key, bed.now).unwrap_err();
+    let wrong = acme::import(&bed.places, &"b.fr".parse().unwrap(), &crt, &key, bed.now).await.unwrap_err();
     assert!(wrong.cause.unwrap().contains("it is for a.fr"));
-    let ended = acme::import(&bed.places, &host, &crt, &key, bed.now + TimeDelta::days(4000)).unwrap_err();
+    let ended = acme::import(&bed.places, &host, &crt, &key, bed.now + TimeDelta::days(4000)).await.unwrap_err();
     assert!(ended.cause.unwrap().contains("it ended on"));
 }
 
@@ -174,7 +174,7 @@ async fn one_round_for_a_crash() {
     let authority = Authority { root: Some(text("root").into()), ..Authority::at(&text("directory")) };
     let settings = Certificates { authorities: vec![authority], staging: Staging::Never, preflight: false, ..Certificates::default() };
     let wanted = [Wanted::of(&settings, &["a.fr".to_owned()]).unwrap()];
-    let tending = acme::Tending { places: &places, wanted: &wanted, force: &[].into(), now: chrono::Utc::now() };
-    let outcome = acme::tend(&tending).await.unwrap().remove(0);
+    let none = [].into();
+    let outcome = acme::tend(&acme::Tending::of(&places, &wanted, &none, chrono::Utc::now())).await.unwrap().remove(0);
     assert!(matches!(outcome.what, What::Issued { .. } | What::Kept), "{outcome:?}");
 }

@@ -63,6 +63,9 @@ pub struct Known {
     /// Fingerprints of what was issued to us, the newest last: nothing else is ever overwritten.
     #[serde(default)]
     pub issued: Vec<String>,
+    /// The one that the proxy was told of last.
+    #[serde(default)]
+    pub told: Option<String>,
     /// The directory that signed the newest.
     #[serde(default)]
     pub directory: Option<String>,

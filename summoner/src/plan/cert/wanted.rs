@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 use crate::config::Config;
 use crate::config::certificates::{Authority, Certificates, Challenge, Eab, EabKey, Issuer, Staging};
 use crate::config::dns::{DnsSettings, from_acme_sh};
+use crate::error::Result;
+use crate::minion::catalogue::Catalogue;
 use crate::name::Domain;
 use crate::vhost::{CertificateWish, KeyKind};
 
@@ -164,6 +166,21 @@ pub fn of_hosts(config: &Config, hosts: &[(Domain, Vec<Domain>)]) -> Vec<Wanted>
     all.sort_by(|one, other| one.stem.cmp(&other.stem));
     all.dedup_by(|one, other| one.stem == other.stem);
     all
+}
+
+/// The hosts of an installation, each with its aliases: an instance's own, and those of its minion's further routes.
+///
+/// # Errors
+/// A minion cannot be read.
+pub fn hosts(config: &Config, minions: &Catalogue) -> Result<Vec<(Domain, Vec<Domain>)>> {
+    let mut all = Vec::new();
+    for instance in &config.instances {
+        let Some(host) = &instance.host else { continue };
+        all.push((host.clone(), instance.aliases.clone()));
+        let labels = minions.get(&instance.minion)?.routes.iter().filter_map(|route| route.subdomain.as_ref());
+        all.extend(labels.filter_map(|label| format!("{label}-{host}").parse().ok()).map(|host| (host, Vec::new())));
+    }
+    Ok(all)
 }
 
 /// The domains of an installation.
