@@ -347,7 +347,21 @@ mod tests {
         daemon: true
         parallel: 1
         certificates:
-          issuer: internal
+          issuer: by the name
+          email: you@a.org
+          authorities:
+          - name: letsencrypt
+            directory: https://acme-v02.api.letsencrypt.org/directory
+            staging: https://acme-staging-v02.api.letsencrypt.org/directory
+            root: null
+            eab: null
+          challenge: http-01
+          dns: null
+          profile: null
+          key: ec-256
+          wildcard: false
+          staging: first
+          preflight: true
         proxy:
           address: null
           http_port: 80

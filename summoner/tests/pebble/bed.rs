@@ -1,5 +1,7 @@
 //! A real authority for tests: Pebble with its DNS server, on free ports, with a root of its own, gone when dropped.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -32,11 +34,13 @@ pub struct Kind {
     pub life: u32,
     /// Wants the key of an account that is there already.
     pub eab: bool,
+    /// Has a second profile; without a wish Pebble takes any of its profiles.
+    pub profiles: bool,
 }
 
 impl Default for Kind {
     fn default() -> Self {
-        Self { nonce_reject: 0, life: 90 * 24 * 3600, eab: false }
+        Self { nonce_reject: 0, life: 90 * 24 * 3600, eab: false, profiles: false }
     }
 }
 
@@ -133,6 +137,11 @@ fn serve(html: PathBuf) -> u16 {
 impl Bed {
     /// A bed with one authority.
     pub fn new(kind: &Kind) -> Self {
+        Self::in_front_of(kind, None)
+    }
+
+    /// A bed whose authorities ask this port; None is that of a small server of its own.
+    pub fn in_front_of(kind: &Kind, http_port: Option<u16>) -> Self {
         // Each test is a first one for the process.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::Builder::new().prefix("summoner-test.").tempdir().expect("a folder");
@@ -140,7 +149,7 @@ impl Bed {
         std::fs::create_dir_all(layout.proxy()).expect("its folders");
         let places = Places::of(&layout);
         let (root, server) = certificates(folder.path());
-        let http_port = serve(places.html.clone());
+        let http_port = http_port.unwrap_or_else(|| serve(places.html.clone()));
         let (dns, management) = (free_port(), free_port());
         let address = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (dns, management) = (address(dns), address(management));
@@ -173,6 +182,10 @@ impl Bed {
     /// Starts another authority.
     pub fn add(&mut self, kind: &Kind) -> Authority {
         let (port, management) = (free_port(), free_port());
+        let mut profiles = serde_json::json!({"default": {"description": "as asked for", "validityPeriod": kind.life}});
+        if kind.profiles {
+            profiles["shortlived"] = serde_json::json!({"description": "six days", "validityPeriod": 6 * 24 * 3600});
+        }
         let config = serde_json::json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),
@@ -182,10 +195,7 @@ impl Bed {
             "externalAccountMACKeys": {EAB.0: EAB.1},
             "domainBlocklist": ["blocked.test"],
             "retryAfter": {"authz": 1, "order": 1},
-            "profiles": {
-                "default": {"description": "as asked for", "validityPeriod": kind.life},
-                "shortlived": {"description": "six days", "validityPeriod": 6 * 24 * 3600},
-            },
+            "profiles": profiles,
         }});
         let path = self.folder.path().join(format!("pebble-{port}.json"));
         std::fs::write(&path, config.to_string()).expect("the configuration");

@@ -110,7 +110,7 @@ async fn every_kind_of_key_and_the_kept_one() {
 
 #[tokio::test]
 async fn profiles_and_the_staple_extension() {
-    let bed = Bed::new(&Kind::default());
+    let bed = Bed::new(&Kind { profiles: true, ..Kind::default() });
     let mut wanted = [bed.wanted(&["a.fr"]), bed.wanted(&["b.fr"])];
     wanted[0].profile = Some("shortlived".into());
     wanted[1].profile = Some("nobody-has-this".into());

@@ -142,14 +142,14 @@ fn the_proxy_may_be_listed_but_is_never_doubled() {
 
 #[test]
 fn all_faults_come_at_once_with_their_places() {
-    let text = "version: 1\ndoman: a.org\nemail: you\nemail: me@a.org\ntimezone: paris\ncertificates: {issuer: acme}\nproxy: {http_port: 0, https_port: 80, address: here}\nnetworks: {range: 10.0.0.0/8}\napps:\n  gohst:\n  ghost: {environment: {1A: x, B: [1], C: }, resources: {memory: lots, cpus: many}, version: a/b}\n  wekan: 5\n";
+    let text = "version: 1\ndoman: a.org\nemail: you\nemail: me@a.org\ntimezone: paris\ncertificates: {issuer: letsencrypt}\nproxy: {http_port: 0, https_port: 80, address: here}\nnetworks: {range: 10.0.0.0/8}\napps:\n  gohst:\n  ghost: {environment: {1A: x, B: [1], C: }, resources: {memory: lots, cpus: many}, version: a/b}\n  wekan: 5\n";
     insta::assert_snapshot!(faults(text), @r"
     config.yml:1:1: `domain` is missing
     config.yml:2:1: unknown key `doman` (did you mean `domain`?)
     config.yml:3:8: email: `you` is no e-mail address: it has no @
     config.yml:4:1: `email` is there twice
     config.yml:5:11: `paris` is no time zone (did you mean `Europe/Paris`?)
-    config.yml:6:24: `acme` comes with a later version (allowed: internal)
+    config.yml:6:24: certificates.issuer: `letsencrypt` is not known (allowed: acme, internal)
     config.yml:7:20: proxy.http_port is a port, 1 to 65535, not `0`
     config.yml:7:48: proxy.address: `here` is no IP address of this host
     config.yml:8:19: networks.range: `10.0.0.0/8` is no private range: its length is /12 to /20

@@ -13,6 +13,8 @@ use super::{part, spread};
 
 /// The first pause after a failure.
 const FIRST: TimeDelta = TimeDelta::minutes(1);
+/// The first after a limit whose end the authority does not tell.
+const FIRST_LIMIT: TimeDelta = TimeDelta::hours(1);
 /// Each further one is as many times longer: 1 m, 4 m, 16 m, 64 m … keeps below five failures an hour.
 const FACTOR: i32 = 4;
 /// The longest; Let's Encrypt's guide asks for at most one try a day in the end.
@@ -280,7 +282,8 @@ fn pause(tries: &mut Tries, salt: &str, failed: &Failed<'_>, longest: TimeDelta,
         Some(ends) => longest.min(part(ends - now, PART_OF_LEFT)).max(FIRST),
         None => longest,
     };
-    let pause = (FIRST * doubled).min(longest);
+    let first = if failed.blame == Blame::Limit { FIRST_LIMIT } else { FIRST };
+    let pause = (first * doubled).min(longest);
     tries.failures = tries.failures.saturating_add(1);
     let pause = pause + part(pause, spread(&format!("{salt}:{}", tries.failures)) / 4.0);
     let asked = failed.wait.and_then(|wait| TimeDelta::from_std(wait).ok()).filter(|wait| *wait > TimeDelta::zero());

@@ -23,7 +23,8 @@ pub fn renewal(observed: &Observed, suggested: Option<&Suggested>, after_days: O
         let window = (suggested.end - suggested.start).max(TimeDelta::zero());
         let at = suggested.start + part(window, spread(&salt));
         if at <= last {
-            return (at, format!("the authority suggests {} to {}", minute(suggested.start), minute(suggested.end)));
+            let why = suggested.explanation.as_ref().map_or_else(String::new, |url| format!(" ({url})"));
+            return (at, format!("the authority suggests {} to {}{why}", minute(suggested.start), minute(suggested.end)));
         }
         return (last, "an eighth of its life is left then; the authority suggests a later time".to_owned());
     }
