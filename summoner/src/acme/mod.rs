@@ -23,6 +23,7 @@ pub mod dns;
 mod failure;
 mod import;
 mod key;
+mod keys;
 mod memory;
 mod order;
 mod pending;
@@ -31,15 +32,18 @@ mod read;
 mod revoke;
 mod store;
 mod tend;
+mod told;
 
 pub use authority::Authority;
 pub use failure::Failure;
 pub use import::import;
+pub use keys::change_account_keys;
 pub use memory::load as remembered;
 pub use read::observe;
 pub use revoke::{Reason, revoke};
 pub use store::{is_own, look};
-pub use tend::{Outcome, Tending, What, change_account_keys, standing, tend, told, untold};
+pub use tend::{Outcome, Tending, What, standing, tend};
+pub use told::{told, untold};
 
 /// Far above any chain of certificates.
 const MAX_PEM_BYTES: u64 = 256 * 1024;

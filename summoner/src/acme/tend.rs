@@ -142,55 +142,6 @@ pub fn standing(tending: &Tending<'_>) -> Result<Vec<(Lying, Outcome)>> {
     tending.wanted.iter().map(one).collect()
 }
 
-/// Gives all accounts that are used another key; the names of those authorities.
-///
-/// # Errors
-/// An authority refuses, or cannot be reached: those before it have their new key.
-pub async fn change_account_keys(tending: &Tending<'_>) -> Result<Vec<String>> {
-    let _lock = lock(&tending.places.lock).await?;
-    let work = Work { tending, memory: Mutex::new(memory::load(tending.places)?) };
-    let mut done: BTreeSet<(String, Option<String>)> = BTreeSet::new();
-    for wanted in tending.wanted {
-        for number in 0..wanted.authorities.len() {
-            let Some(directory) = wanted.directory(number, false) else { continue };
-            if !done.insert((directory.to_owned(), wanted.email.clone())) {
-                continue;
-            }
-            let client = Client::new(wanted.authorities[number].root.as_deref())?;
-            let changed = work.door(wanted, number, directory, &work.emails()).change_key(&client).await;
-            changed.map_err(|failure| {
-                Error::external(format!("cannot change the key of the account with {}", wanted.authorities[number].name))
-                    .cause(failure.said)
-            })?;
-        }
-    }
-    Ok(done.into_iter().map(|(directory, _)| directory).collect())
-}
-
-/// Whether certificates lie there that the proxy was not told of: [`told`] was not reached after the last change.
-///
-/// # Errors
-/// A file cannot be read.
-pub fn untold(tending: &Tending<'_>) -> Result<bool> {
-    let known = memory::load(tending.places)?;
-    let fresh = |wanted: &Wanted| known.certificates.get(&wanted.stem).is_some_and(|known| known.told.as_ref() != known.issued.last());
-    Ok(tending.wanted.iter().any(fresh))
-}
-
-/// Notes that the proxy was told of all certificates.
-///
-/// # Errors
-/// The disk refuses.
-pub fn told(tending: &Tending<'_>) -> Result<()> {
-    let mut known = memory::load(tending.places)?;
-    for wanted in tending.wanted {
-        if let Some(known) = known.certificates.get_mut(&wanted.stem) {
-            known.told = known.issued.last().cloned();
-        }
-    }
-    memory::save(tending.places, &known)
-}
-
 /// The outcome, when nothing needs to be asked, written or mended.
 fn idle(tending: &Tending<'_>, wanted: &Wanted, known: &Memory) -> Result<Option<Outcome>> {
     let lying = store::look(tending.places, &wanted.stem, known)?;

@@ -111,7 +111,8 @@ fn named(node: &Node, what: &str, faults: &mut Faults) -> Option<Authority> {
 fn described(node: &Node, what: &str, faults: &mut Faults) -> Option<Authority> {
     let mut fields = Fields::open(node, what, faults)?;
     let name = fields.take("name").and_then(|node| node.text(&format!("{what}.name"), faults));
-    let directory = fields.take("directory").and_then(|node| checked(node, &format!("{what}.directory"), url, faults));
+    let written = fields.take("directory");
+    let directory = written.and_then(|node| checked(node, &format!("{what}.directory"), url, faults));
     let staging = fields.take("staging").and_then(|node| checked(node, &format!("{what}.staging"), url, faults));
     let root = fields.take("root").and_then(|node| checked(node, &format!("{what}.root"), file, faults));
     let eab = fields.take("eab").and_then(|node| eab(node, &format!("{what}.eab"), faults));
@@ -119,6 +120,8 @@ fn described(node: &Node, what: &str, faults: &mut Faults) -> Option<Authority> 
     let mut found = match (&name, directory) {
         (_, Some(directory)) => Authority::at(&directory),
         (Some(name), None) if Authority::known(name).is_some() => Authority::known(name)?,
+        // Its own fault is told.
+        _ if written.is_some() => return None,
         _ => {
             faults.error_with_help(&node.span, format!("{what}.directory is missing"), format!("or a known name: {}", KNOWN.join(", ")));
             return None;
@@ -155,7 +158,6 @@ fn file(text: &str) -> Result<PathBuf, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::load;
     use crate::config::load::tests::surroundings;
     use crate::fault::Source;
@@ -203,6 +205,17 @@ mod tests {
             said("  profile: 'a b'"),
             said("  retries: 3"),
         ];
-        insta::assert_snapshot!(all.join("\n"), @"");
+        insta::assert_snapshot!(all.join("\n"), @r"
+        certificates.issuer: `letsencrypt` is not known
+        certificates.authorities[0]: `letsencript` is no authority
+        certificates.authorities[0].directory: `http://a.fr/dir` is no address such as https://ca.example.org/directory
+        certificates.authorities[0].directory is missing; `hmac_file` is missing in certificates.authorities[0].eab
+        certificates.authorities holds zerossl twice
+        certificates: dns-01 is proven by records, and nothing says how to write them
+        certificates: a wildcard is proven by records, and nothing says how to write them
+        certificates.key: `ec-521` is not known
+        certificates.profile: `a b` is no name of a profile, such as tlsserver or shortlived
+        unknown key `retries` in certificates
+        ");
     }
 }

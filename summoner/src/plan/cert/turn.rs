@@ -128,11 +128,13 @@ fn due(wanted: &Wanted, lying: &Lying, known: &Known, now: DateTime<Utc>) -> Res
     Ok(Turn::Keep { until: Some(at), reason: format!("valid until {}, renewed at {}: {reason}", day(observed.not_after), minute(at)) })
 }
 
-/// Whether the test authority comes first: for a certificate that was never issued, and after a failure.
+/// Whether the test authority comes first: for names that were never on a certificate, and after a failure.
 fn stages(wanted: &Wanted, lying: &Lying, known: &Known, authority: usize) -> bool {
     let there = wanted.authorities.get(authority).is_some_and(|authority| authority.staging.is_some());
     let proven = known.proven.as_deref() == Some(wanted.digest().as_str());
-    let fresh = !matches!(lying, Lying::Ours(_)) || known.tries.values().any(|tries| tries.failures > 0);
+    let held = |observed: &Observed| wanted.names.iter().all(|name| covers(&observed.names, name) || observed.names.contains(name));
+    let renewed = matches!(lying, Lying::Ours(observed) if held(observed));
+    let fresh = !renewed || known.tries.values().any(|tries| tries.failures > 0);
     wanted.staging == Staging::First && there && fresh && !proven
 }
 
