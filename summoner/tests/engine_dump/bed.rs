@@ -17,13 +17,16 @@ use tokio::sync::Notify;
 /// A password with everything in it that breaks shells and option files.
 pub const PASSWORD: &str = "a'b\"c\\d #%s$e é";
 pub const ROADS: [Road; 2] = [Road::Fifo, Road::Stream];
-const READY: Duration = Duration::from_secs(60);
+/// A bound, not a measure: the machine may have other work.
+const READY: Duration = Duration::from_secs(240);
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// A container that is removed when it is dropped.
 pub struct Server {
     pub name: String,
     pub target: Target,
+    /// Its data, where the tests' files are; removed after the container.
+    _data: tempfile::TempDir,
 }
 
 impl Server {
@@ -36,13 +39,19 @@ impl Server {
         for (key, value) in environment {
             words.extend(["-e".to_owned(), format!("{key}={value}")]);
         }
-        words.push(image.to_owned());
+        let data = tempfile::Builder::new().prefix("summoner-test.").tempdir().unwrap();
+        let inside = match kind {
+            DatabaseKind::Mysql | DatabaseKind::Mariadb => "/var/lib/mysql",
+            DatabaseKind::Postgresql => "/var/lib/postgresql/data",
+            DatabaseKind::Mongodb => "/data/db",
+        };
+        words.extend(["-v".to_owned(), format!("{}:{inside}", data.path().display()), image.to_owned()]);
         words.extend(hasty.iter().map(|word| (*word).to_owned()));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         docker(&words);
         let admin = Access { user: user.to_owned(), password: Some(Secret::new(PASSWORD.to_owned())) };
         let target = Target { container: name.clone(), kind, admin, databases: Vec::new() };
-        Self { name, target }
+        Self { name, target, _data: data }
     }
 
     /// Waits until a command in it succeeds.
@@ -60,6 +69,18 @@ impl Server {
         let output = Command::new("docker").args(["exec", &self.name]).args(words).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.success(), text)
+    }
+
+    /// Puts a script in a tool's place, in which `"$real" "$@"` is the tool itself; an empty one gives the tool its place back.
+    pub fn disguise(&self, tool: &str, script: &str) {
+        let real = format!("{tool}.real");
+        if script.is_empty() {
+            docker(&["exec", &self.name, "mv", &real, tool]);
+            return;
+        }
+        docker(&["exec", &self.name, "sh", "-c", "[ -e \"$2\" ] || mv \"$1\" \"$2\"", "sh", tool, &real]);
+        let text = format!("#!/bin/sh\nreal={real}\ncase $1 in -V | --version) exec \"$real\" \"$@\" ;; esac\n{script}\n");
+        self.fed(&["sh", "-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh", tool], &text);
     }
 
     /// Gives a command in it something to read; it must succeed.
@@ -99,6 +120,20 @@ pub async fn engine() -> Docker {
 
 pub fn options(road: Road) -> DumpOptions {
     DumpOptions { deadline: Duration::from_secs(60), road: Some(road) }
+}
+
+/// A tool that complains without end loses nothing; one that fails after all its data was there gave no dump.
+pub async fn flooded_and_failed(engine: &Docker, from: &Server, tool: &str) {
+    for road in ROADS {
+        from.disguise(tool, "yes 'nothing is wrong' | head -c 50000000 >&2 &\n\"$real\" \"$@\"\ncode=$?\nwait\nexit $code");
+        let shelf = Shelf::default();
+        let parts = summoner::database::dump(engine, &from.target, &options(road), &shelf, None).await.unwrap();
+        assert!(parts.iter().all(|part| !shelf.plain(part).is_empty()), "{road:?}");
+        from.disguise(tool, "\"$real\" \"$@\"\nexit 1");
+        let error = summoner::database::dump(engine, &from.target, &options(road), &Shelf::default(), None).await.unwrap_err();
+        assert!(error.message.ends_with("ended with 1"), "{road:?}: {error}");
+    }
+    from.disguise(tool, "");
 }
 
 /// What a sink does besides keeping.

@@ -8,7 +8,7 @@ use summoner::docker::engine::Docker;
 use summoner::plan::snapshot::Content;
 use summoner::repository::Sinks;
 
-use crate::bed::{PASSWORD, ROADS, Server, Shelf, docker, engine, options};
+use crate::bed::{PASSWORD, ROADS, Server, Shelf, docker, engine, flooded_and_failed, options};
 
 const FILL: &str = r#"
 const app = admin.getSiblingDB("app");
@@ -70,6 +70,7 @@ async fn mongodb() {
         assert_eq!(js(&into, SUM), sum, "{road:?}");
         damaged(&engine, &into, &shelf, &parts[0], road).await;
     }
+    flooded_and_failed(&engine, &from, "/usr/local/bin/mongodump").await;
     refused(&engine, &from).await;
     slow_and_killed(&engine, &from).await;
 }

@@ -9,7 +9,7 @@ use summoner::error::Error;
 use summoner::plan::snapshot::{Content, DatabaseFacts};
 use summoner::repository::Sinks;
 
-use crate::bed::{PASSWORD, ROADS, Server, Shelf, docker, engine, options};
+use crate::bed::{PASSWORD, ROADS, Server, Shelf, docker, engine, flooded_and_failed, options};
 
 const FILL: &str = r"
 CREATE DATABASE `odd-näme ``q` CHARACTER SET latin1;
@@ -75,6 +75,10 @@ fn sql(server: &Server, text: &str) -> String {
     server.fed(&[client(server.target.kind)[0], "--defaults-extra-file=/dev/shm/test.cnf", "-N"], text)
 }
 
+fn dumper(kind: DatabaseKind) -> &'static str {
+    if kind == DatabaseKind::Mysql { "/usr/bin/mysqldump" } else { "/usr/bin/mariadb-dump" }
+}
+
 async fn suite(kind: DatabaseKind) {
     let (from, into) = (begin(kind), begin(kind));
     let (from, into) = (ready(from), ready(into));
@@ -106,6 +110,7 @@ async fn suite(kind: DatabaseKind) {
         truncated(&engine, &into, &parts[0].facts, &plain, road).await;
     }
     slow_and_full(&engine, &from).await;
+    flooded_and_failed(&engine, &from, dumper(kind)).await;
     refused(&engine, &from).await;
     killed(&engine, &from).await;
 }
@@ -189,7 +194,7 @@ async fn refused(engine: &Docker, from: &Server) {
     let parts = database::dump(engine, &from.target, &options, &shelf, None).await.unwrap();
     assert!(parts[0].notes[0].contains("MyISAM"), "{:?}", parts[0].notes);
     sql(from, "DROP TABLE app.old");
-    let tool = if from.target.kind == DatabaseKind::Mysql { "/usr/bin/mysqldump" } else { "/usr/bin/mariadb-dump" };
+    let tool = dumper(from.target.kind);
     docker(&["exec", &from.name, "mv", tool, "/tmp/tool"]);
     let error = dump(&from.target).await;
     assert!(error.message.contains("has no mariadb-dump or mysqldump"), "{error}");

@@ -8,7 +8,7 @@ use summoner::docker::engine::Docker;
 use summoner::plan::snapshot::Content;
 use summoner::repository::Sinks;
 
-use crate::bed::{PASSWORD, ROADS, Server, Shelf, docker, engine, options};
+use crate::bed::{PASSWORD, ROADS, Server, Shelf, docker, engine, flooded_and_failed, options};
 
 const FILL: &str = r#"
 create role "own er" login password 'x';
@@ -44,6 +44,9 @@ select datname, pg_encoding_to_char(encoding), datcollate, rolname from pg_datab
 select has_table_privilege('reader', 's.texts', 'select'), pg_has_role('own er', 'reader', 'member');
 select relname, rolname from pg_class c join pg_namespace n on n.oid = relnamespace join pg_roles r on r.oid = relowner where nspname = 's' and relkind <> 't' order by 1;
 "#;
+
+/// What Debian's wrapper starts.
+const TOOLS: &str = "/usr/lib/postgresql/17/bin";
 
 fn begin() -> Server {
     Server::begin(
@@ -111,6 +114,8 @@ async fn postgresql() {
         truncated(&engine, &into, &shelf, &parts, road).await;
     }
     slow_and_killed(&engine, &from).await;
+    flooded_and_failed(&engine, &from, &format!("{TOOLS}/pg_dump")).await;
+    not_decoded(&engine, &from).await;
     refused(&engine, &from).await;
 }
 
@@ -132,6 +137,18 @@ async fn truncated(engine: &Docker, into: &Server, shelf: &Shelf, parts: &[Part]
             assert!(result.is_err(), "{length} of {} bytes of {} were loaded", plain.len(), part.stored.name);
         }
     }
+}
+
+/// An archive that its own tool does not take is no dump, whether the tool reads it first or not, and whatever it says.
+async fn not_decoded(engine: &Docker, from: &Server) {
+    let tool = format!("{TOOLS}/pg_restore");
+    for (road, script) in ROADS.into_iter().flat_map(|road| ["exit 1", "cat >/dev/null; exit 1", "kill -9 $$"].map(|script| (road, script)))
+    {
+        from.disguise(&tool, script);
+        let error = database::dump(engine, &from.target, &options(road), &Shelf::default(), None).await.unwrap_err();
+        assert!(error.to_string().contains("pg_restore cannot read it back"), "{road:?} {script}: {error}");
+    }
+    from.disguise(&tool, "");
 }
 
 async fn slow_and_killed(engine: &Docker, from: &Server) {
