@@ -14,6 +14,7 @@ const ZONE: &str = "\
 app A 127.0.0.1
 other A 127.0.0.2
 closed A 127.0.0.3
+silent A 127.0.0.4
 six A 127.0.0.1
 six AAAA ::1
 far A 198.51.100.7
@@ -147,6 +148,14 @@ async fn a_name_that_does_not_lead_here_is_refused() {
     port.pre.test Refuse: port PORT of 127.0.0.1, this machine, does not serve the challenge of port.pre.test: it redirects to port 9999, where no authority follows
       see what else answers on port PORT of this machine: ss -ltnp 'sport = :PORT'
     ");
+    // It takes the connection and says nothing.
+    let silent = TcpListener::bind(format!("127.0.0.4:{}", bed.port)).unwrap();
+    let said = bed.said(&["silent.pre.test"], Challenge::Http01).await;
+    assert!(
+        said.starts_with("silent.pre.test Refuse: silent.pre.test leads to 127.0.0.4, which is not this machine: nobody answers ("),
+        "{said}"
+    );
+    drop(silent);
     let far = bed.said(&["far.pre.test"], Challenge::Http01).await;
     assert!(
         far.starts_with("far.pre.test Warn: far.pre.test leads to 198.51.100.7; whether that leads on to this machine cannot be seen"),

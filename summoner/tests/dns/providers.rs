@@ -188,6 +188,19 @@ async fn desec_is_asked_as_it_documents() {
     assert!(error.message.contains("no domain that holds"), "{error}");
 }
 
+/// The clock runs ahead whenever all wait, so that minutes are nothing.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_hangs_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let api = Api { token: Credential::Inline(Secret::new("t0ken".to_owned())), url: Some(url) };
+    let begun = tokio::time::Instant::now();
+    let error = solver(Provider::Desec(api)).present(&record()).await.unwrap_err();
+    let cause = error.cause.unwrap();
+    assert!(cause.contains("timed out") && cause.ends_with("(tried 4 times)"), "{cause}");
+    assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", begun.elapsed());
+}
+
 const HETZNER_ZONE: Line = ("200 OK", "", r#"{"zone":{"id":42,"name":"example.org"}}"#);
 const ABSENT: Line = ("404 Not Found", "", r#"{"error":{"code":"not_found","message":"not found"}}"#);
 

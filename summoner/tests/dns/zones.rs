@@ -198,6 +198,37 @@ async fn a_hook_publishes_where_it_likes() {
     assert!(texts(server.address, CHALLENGE).is_empty());
 }
 
+#[tokio::test]
+async fn an_answer_that_does_not_know_the_key_is_no_success() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut update = vec![0; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut update).unwrap();
+            // "It is done", unsigned, as anyone on the way could say it: UPDATE, a response, NOERROR.
+            let done = [&update[..2], &[0b1010_1000, 0, 0, 0, 0, 0, 0, 0, 0, 0]].concat();
+            stream.write_all(&[&[0, 12], done.as_slice()].concat()).unwrap();
+        }
+    });
+    let forged = refused(&Rfc2136 { zone: Some("example.test".to_owned()), ..server(address) }, CHALLENGE).await;
+    assert!(forged.contains("its signature is not the key's"), "{forged}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_for_a_datagram_is_fetched_whole() {
+    let many: String = (0..40).map(|at| format!("_acme-challenge TXT \"{at:0>100}\"\n")).collect();
+    let named = Named::new(&[("example.test", &many, POLICY)]);
+    let settings = settings(server(named.address), named.address);
+    let solver = open(&settings).unwrap();
+    let solved = solve(&settings, solver.as_ref(), &answers(&[("example.test", "v1")]), async { Ok(()) }).await.unwrap();
+    assert!(solved.left.is_none(), "{:?}", solved.left);
+}
+
 /// Set in the process that runs alone.
 const ALONE: &str = "SUMMONER_TEST_ALONE";
 

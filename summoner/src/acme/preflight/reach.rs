@@ -23,6 +23,10 @@ const PORTS: [u16; 2] = [80, 443];
 const MOST_BYTES: usize = 4096;
 /// More than any name that leads to one machine.
 const MOST_ADDRESSES: usize = 8;
+/// Told apart from an authority's own, which are base64url of another length.
+const PREFIX: &str = "summoner-preflight-";
+/// No run takes so long.
+const STALE: Duration = Duration::from_secs(3600);
 const PATH: &str = "/.well-known/acme-challenge/";
 
 /// A file in the challenge folder; it goes when this goes.
@@ -35,13 +39,25 @@ pub(super) struct Probe {
 impl Probe {
     pub(super) fn place(folder: &Path) -> Result<Self> {
         let random = || hex::encode(rand::random::<[u8; 16]>());
-        // Told apart from an authority's own, which are base64url of another length.
-        let (token, body) = (format!("summoner-preflight-{}", random()), random());
+        let (token, body) = (format!("{PREFIX}{}", random()), random());
         let path = folder.join(&token);
         disk::ensure_folder(folder, 0o755, None)?;
+        sweep(folder)?;
         disk::write_atomic(&path, body.as_bytes(), 0o644)?;
         Ok(Self { path, token, body })
     }
+}
+
+/// Takes away what a run left behind that was killed. One that is younger may be another's.
+fn sweep(folder: &Path) -> Result<()> {
+    let ours = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX));
+    for path in disk::files_in(folder)?.into_iter().filter(ours) {
+        let age = std::fs::metadata(&path).and_then(|found| found.modified()).ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age > STALE) {
+            disk::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Probe {
@@ -306,6 +322,24 @@ mod tests {
         Warn: a.test leads to 127.0.0.1: a public authority does not reach it there
           for a name of a local network, use DNS-01 or the own authority
         ");
+    }
+
+    #[test]
+    fn what_a_killed_run_left_goes_with_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let age = |name: &str, seconds: u64| {
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+        };
+        age("summoner-preflight-0", 7200);
+        age("summoner-preflight-1", 60);
+        age("an-authority's", 7200);
+        let probe = Probe::place(folder.path()).unwrap();
+        assert_eq!(std::fs::read(&probe.path).unwrap(), probe.body.as_bytes());
+        drop(probe);
+        let mut left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["an-authority's", "summoner-preflight-1"]);
     }
 
     #[test]
