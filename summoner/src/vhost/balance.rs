@@ -39,12 +39,12 @@ pub(super) fn parse(text: &str) -> Read<Balance> {
 
 fn hash(key: &str, consistent: bool) -> Read<Balance> {
     let template = Template::parse(key, &VARIABLES, &OF_REQUESTS)?;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/|".contains(&b);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b);
     let fits =
         template.0.iter().all(|part| matches!(part, Part::Variable(_)) || matches!(part, Part::Text(text) if text.bytes().all(plain)));
     let key = template.to_string();
     match fits && key.contains('$') && !key.contains('{') {
         true => Ok(Balance::Hash { key, consistent }),
-        false => Err("the key of hash is made of variables, letters, digits and -_.:/|".into()),
+        false => Err("the key of hash is made of variables, letters, digits and -_.:/".into()),
     }
 }

@@ -176,7 +176,7 @@ pub enum Balance {
     },
     /// `hash`, by variables that can do no harm (`$remote_addr`, `$request_uri`, `$cookie_…` …).
     Hash {
-        /// Variables and letters, digits, `-_.:/|`.
+        /// Variables and letters, digits, `-_.:/`.
         key: String,
         /// `consistent`.
         consistent: bool,

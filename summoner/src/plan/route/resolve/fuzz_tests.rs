@@ -164,7 +164,7 @@ fn writable(resolved: &Resolved) {
                         }
                     }
                     if let Some(Balance::Hash { key, .. }) = &upstream.balance {
-                        assert!(key.bytes().all(|b| b.is_ascii_alphanumeric() || b"$_-.:/|".contains(&b)), "{key}");
+                        assert!(key.bytes().all(|b| b.is_ascii_alphanumeric() || b"$_-.:/".contains(&b)), "{key}");
                     }
                 }
                 Target::Redirect { to, .. } => data(to),
