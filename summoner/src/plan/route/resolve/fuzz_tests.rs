@@ -9,7 +9,7 @@ use crate::plan::route::writer::Param;
 use crate::vhost::{Balance, LABELS, globals, read, regex_fits};
 
 /// Every variable of a container.
-const VARIABLES: [&str; 40] = [
+pub(super) const VARIABLES: [&str; 40] = [
     "VIRTUAL_HOST",
     "VIRTUAL_PORT",
     "VIRTUAL_PATH",
@@ -52,7 +52,7 @@ const VARIABLES: [&str; 40] = [
     "RENEW_PRIVATE_KEYS",
 ];
 /// Every label.
-const OF_LABELS: [&str; 8] = [
+pub(super) const OF_LABELS: [&str; 8] = [
     "http2.enable",
     "http3.enable",
     "keepalive",
@@ -63,7 +63,7 @@ const OF_LABELS: [&str; 8] = [
     "debug-endpoint",
 ];
 /// Every global variable with a form of its own.
-const GLOBALS: [&str; 20] = [
+pub(super) const GLOBALS: [&str; 20] = [
     "DEFAULT_HOST",
     "DEFAULT_ROOT",
     "LOG_FORMAT",
@@ -86,7 +86,7 @@ const GLOBALS: [&str; 20] = [
     "ACMESH_DNS_API_CONFIG",
 ];
 /// What an attacker would try; each is put before, behind and in place of a good value too.
-const EVIL: [&str; 24] = [
+pub(super) const EVIL: [&str; 24] = [
     "\n",
     "a.test\n}\nserver { listen 81; }",
     "a.test; return 200 owned",
@@ -113,7 +113,7 @@ const EVIL: [&str; 24] = [
     "é\u{202e}",
 ];
 /// Good values, so that the rest of the container is served.
-const GOOD: [(&str, &str); 8] = [
+pub(super) const GOOD: [(&str, &str); 8] = [
     ("VIRTUAL_HOST", "a.test"),
     ("VIRTUAL_PATH", "/p"),
     ("VIRTUAL_DEST", "/d"),
@@ -124,7 +124,7 @@ const GOOD: [(&str, &str); 8] = [
     ("loadbalance", "hash $remote_addr$cookie_x consistent;"),
 ];
 
-fn settle(environment: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> Resolved {
+pub(super) fn settle(environment: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> Resolved {
     let asked = read(environment, labels).unwrap_or_default();
     let evil = Asking { asked, ..container("evil", 9, &["web"], &[]) };
     let good = container("good", 2, &["web"], &[("VIRTUAL_HOST", "good.test")]);
@@ -202,7 +202,7 @@ fn the_check_itself_can_fail() {
     assert!(spoil(&|site| site.debug = Some("$host".into())));
 }
 
-fn forms(evil: &str, good: &str) -> Vec<String> {
+pub(super) fn forms(evil: &str, good: &str) -> Vec<String> {
     vec![evil.to_owned(), format!("{good}{evil}"), format!("{evil}{good}"), format!("{good},{evil}"), evil.repeat(10_000 / evil.len() + 1)]
 }
 

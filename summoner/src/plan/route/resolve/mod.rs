@@ -186,4 +186,6 @@ fn source(paths: &Paths<'_>) -> Source {
 #[cfg(test)]
 mod fuzz_tests;
 #[cfg(test)]
+mod render_tests;
+#[cfg(test)]
 mod tests;
