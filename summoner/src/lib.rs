@@ -33,6 +33,7 @@ pub mod journal;
 pub mod lock;
 pub mod nginx;
 pub mod observe;
+pub mod proxy;
 pub mod repository;
 pub mod restore;
 pub mod state;

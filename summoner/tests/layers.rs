@@ -30,6 +30,7 @@ const LAYERS: [(&str, &[&str]); 4] = [
             "nginx",
             "notify",
             "observe",
+            "proxy",
             "repository",
             "restore",
             "state",

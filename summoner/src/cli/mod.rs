@@ -23,6 +23,7 @@ mod minions;
 mod open;
 mod plan;
 mod progress;
+mod proxy;
 mod remove;
 mod restore;
 mod routes;
@@ -111,6 +112,7 @@ enum Command {
     Open(open::Args),
     Credentials(credentials::Args),
     Routes(routes::Args),
+    Proxy(proxy::Args),
     Schedule(schedule::Args),
     RunDue(run_due::Args),
     Daemon(daemon::Args),
@@ -152,6 +154,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Open(args) => open::run(&context, &args),
         Command::Credentials(args) => credentials::run(&context, &args),
         Command::Routes(args) => routes::run(&context, &args).await,
+        Command::Proxy(args) => proxy::run(&context, &args).await,
         Command::Schedule(args) => schedule::run(&context, &args),
         Command::RunDue(args) => run_due::run(&context, &args).await,
         Command::Daemon(args) => daemon::run(&context, &args).await,
@@ -194,7 +197,7 @@ impl Cli {
     /// To be asked for before the command runs.
     #[must_use]
     pub fn rest(&self) -> Rest {
-        let hears_signals = matches!(self.command, Command::Daemon(_) | Command::RunDue(_));
+        let hears_signals = matches!(self.command, Command::Daemon(_) | Command::RunDue(_) | Command::Proxy(_));
         Rest { globals: self.globals.clone(), hears_signals }
     }
 

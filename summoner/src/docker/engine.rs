@@ -4,6 +4,7 @@
 //! us: the answers keep their shape when Docker is upgraded under a running daemon.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::models::{
@@ -46,7 +47,19 @@ impl Docker {
     /// # Errors
     /// No engine, not permitted, or older than API 1.41, each with what to do.
     pub async fn connect() -> Result<Self> {
-        let client = bollard::Docker::connect_with_defaults().map_err(|error| failure::explain("reach Docker", &error))?;
+        Self::connect_to(None).await
+    }
+
+    /// As [`Self::connect`], to this socket when one is named.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_to(socket: Option<&Path>) -> Result<Self> {
+        let client = match socket {
+            Some(path) => bollard::Docker::connect_with_socket(&path.display().to_string(), CALL.as_secs(), bollard::API_DEFAULT_VERSION),
+            None => bollard::Docker::connect_with_defaults(),
+        };
+        let client = client.map_err(|error| failure::explain("reach Docker", &error))?;
         let client = client.with_timeout(CALL).negotiate_version().await.map_err(|error| failure::explain("reach Docker", &error))?;
         let version = client.client_version();
         let api = (version.major_version, version.minor_version);

@@ -105,6 +105,17 @@ impl<'a, E: Engine> Live<'a, E> {
         &self.runner
     }
 
+    /// Whether nginx runs and answers.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn runs(&self) -> Result<bool> {
+        match self.runner.address().await? {
+            Some(address) => Ok(marker::ask(address, self.marker_port).await.is_some()),
+            None => Ok(false),
+        }
+    }
+
     /// Trusts nothing that was found out before: the next installation tests everything.
     pub fn forget(&mut self) {
         self.accepted = None;

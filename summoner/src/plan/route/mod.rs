@@ -15,6 +15,7 @@ pub mod files;
 pub mod guard;
 mod headers;
 mod host;
+mod lines;
 mod location;
 mod pages;
 pub mod resolve;
@@ -27,6 +28,7 @@ mod upstream;
 mod writer;
 
 pub use configured::configured;
+pub use lines::lines_of_hosts;
 pub use pages::paused;
 pub use settings::{Arrangement, ProxySettings};
 pub use site::Site;

@@ -1,0 +1,168 @@
+//! `summoner proxy`: the loop with everything around it, on a host, or in a container beside or around nginx.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::managed::Managed;
+use super::owner::Folders;
+use super::serve::{Proxy, Stand};
+use super::watch::watch;
+use crate::disk;
+use crate::docker::{Engine, ExecSpec};
+use crate::error::{Error, Result};
+use crate::event::{Event, Listener};
+use crate::layout::Layout;
+use crate::lock::Lock;
+use crate::nginx::child::Child;
+use crate::nginx::classic::Classic;
+use crate::nginx::live::Live;
+use crate::nginx::place::Place;
+use crate::nginx::runner::Runner;
+use crate::plan::route::HTML;
+use crate::vhost::Globals;
+
+/// nginx's own folder, here or in its container.
+const NGINX: &str = "/etc/nginx";
+/// An `nginx.conf` of a person.
+const MAX_STOCK_BYTES: u64 = 1 << 20;
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Where nginx is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Where {
+    /// In a container of our own, made from this image.
+    Own(String),
+    /// Our child.
+    Here,
+    /// In this container; its `conf.d` is ours too.
+    Container(String),
+}
+
+/// What the proxy is told.
+#[derive(Debug, Clone)]
+pub struct Alone {
+    /// Where nginx is.
+    pub nginx: Where,
+    /// Where things lie.
+    pub layout: Layout,
+    /// Name of the container of our own.
+    pub name: String,
+    /// Ports of the outside world for http and https.
+    pub ports: (u16, u16),
+    /// Networks that nginx may join; empty is all.
+    pub networks: BTreeSet<String>,
+    /// What its variables say.
+    pub globals: Globals,
+    /// Called when everything is served for the first time.
+    pub ready: fn(),
+}
+
+/// Serves until `stopped`. Our own container, and one beside us, go on then; a child ends.
+///
+/// # Errors
+/// No engine, another proxy works on the same data, nginx cannot be run or refuses its own configuration.
+pub async fn run<E: Engine>(
+    engine: &E,
+    alone: &Alone,
+    listener: &dyn Listener,
+    now: DateTime<Utc>,
+    stopped: impl Future<Output = ()>,
+) -> Result<()> {
+    let _lock = Lock::take_proxy(&alone.layout, now).await?;
+    let child = Child::new(None);
+    let (runner, place, stand, folders) = match &alone.nginx {
+        Where::Own(image) => {
+            let managed = Managed {
+                name: alone.name.clone(),
+                image: image.clone(),
+                http_port: alone.ports.0,
+                https_port: alone.ports.1,
+                listen: (alone.globals.http_port, alone.globals.https_port),
+                layout: alone.layout.clone(),
+            };
+            let runner = Runner::container(engine, &alone.name, Some(&Managed::main()));
+            (runner, Place::Own(alone.layout.clone()), Stand::Managed(managed), Folders::of(&alone.layout))
+        }
+        Where::Here => {
+            let stock = disk::read_if_there(&Path::new(NGINX).join("nginx.conf"), MAX_STOCK_BYTES)?
+                .ok_or_else(|| Error::external("there is no nginx here").next("install nginx, or leave out --nginx"))?;
+            let place = classic(&String::from_utf8_lossy(&stock))?;
+            (Runner::Child(&child), place, Stand::Child, folders())
+        }
+        Where::Container(name) => {
+            let place = classic(&stock_of(engine, name).await?)?;
+            (Runner::container(engine, name, None), place, Stand::Separate(name.clone()), folders())
+        }
+    };
+    let mut proxy = Proxy {
+        engine,
+        listener,
+        live: Live::new(runner, place),
+        stand,
+        layout: alone.layout.clone(),
+        folders,
+        globals: alone.globals.clone(),
+        ports: alone.ports,
+        features: None,
+        allowed: alone.networks.clone(),
+        owner: None,
+        container: None,
+        told: Vec::new(),
+        refused: BTreeSet::new(),
+        on_ready: alone.ready,
+    };
+    if alone.nginx != Where::Here {
+        return watch(engine, &mut proxy, stopped).await;
+    }
+    let end = async {
+        stopped.await;
+        child.quit().await;
+    };
+    tokio::select! {
+        ended = watch(engine, &mut proxy, end) => ended,
+        () = child.keep(listener, || {}) => Ok(()),
+    }
+}
+
+fn folders() -> Folders {
+    Folders::classic(Path::new(NGINX), Path::new(HTML))
+}
+
+fn classic(stock: &str) -> Result<Place> {
+    let conf = Path::new(NGINX).join("conf.d");
+    Ok(Place::Classic(Classic::new(&conf, &conf.display().to_string(), stock)?))
+}
+
+/// The main file of the nginx in a container.
+async fn stock_of<E: Engine>(engine: &E, name: &str) -> Result<String> {
+    let command = vec!["cat".to_owned(), format!("{NGINX}/nginx.conf")];
+    let said = engine.exec(name, &ExecSpec { command, timeout: Some(LOOK), ..ExecSpec::default() }).await?;
+    if said.exit_code != 0 {
+        return Err(Error::external(format!("{name} has no {NGINX}/nginx.conf")).cause(String::from_utf8_lossy(&said.stderr).trim()));
+    }
+    Ok(String::from_utf8_lossy(&said.stdout).into_owned())
+}
+
+/// Takes our own container away; its data stays.
+///
+/// # Errors
+/// Somebody else made it, or the engine refuses.
+pub async fn down<E: Engine>(engine: &E, name: &str, layout: &Layout, listener: &dyn Listener) -> Result<()> {
+    let owner = layout.files.display().to_string();
+    match engine.describe(name).await? {
+        None => listener.hear(&Event::Note { message: format!("nothing to do: there is no {name}") }),
+        Some(found) if found.labels.get(crate::plan::wanted::LABEL_OWNER) != Some(&owner) => {
+            return Err(Error::external(format!("{name} is not of this proxy")).next("name its data: --data DIR"));
+        }
+        Some(_) => {
+            engine.stop(name, None).await?;
+            engine.remove(name).await?;
+            listener.hear(&Event::Note { message: format!("{name} is gone; its data stays in {owner}") });
+        }
+    }
+    Ok(())
+}

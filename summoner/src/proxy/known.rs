@@ -1,0 +1,156 @@
+//! The containers that ask for something, by id, kept up with the engine by looking at whoever changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::docker::{Described, Engine, Happened, Health, Running, Subject};
+use crate::error::{Error, Result};
+use crate::plan::route::resolve::{self, Asking, Joined};
+use crate::vhost;
+
+/// How many questions are asked of the engine at once.
+const AT_ONCE: usize = 8;
+/// Actions after which a container that asks may be served in another way; anything else about it is no news.
+const MATTERS: [&str; 9] = ["start", "stop", "die", "rename", "health_status", "update", "pause", "unpause", "restart"];
+
+/// What an event means for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Means {
+    /// Nothing.
+    Nothing,
+    /// It joined a network and will start.
+    Joins,
+    /// Something is to be applied.
+    Change,
+}
+
+/// The containers that ask for something.
+#[derive(Default)]
+pub(super) struct Known {
+    asking: BTreeMap<String, Asking>,
+    /// Ids of those that ask for nothing: their variables never change.
+    silent: BTreeSet<String>,
+    /// Ids to look at.
+    dirty: BTreeSet<String>,
+    gone: bool,
+}
+
+impl Known {
+    /// Whoever asks, running or not.
+    pub(super) fn asking(&self) -> Vec<Asking> {
+        self.asking.values().cloned().collect()
+    }
+
+    /// Notes whom to look at.
+    pub(super) fn hears(&mut self, happened: &Happened) -> Means {
+        let id = &happened.id;
+        if self.silent.contains(id) {
+            if happened.action == "destroy" {
+                self.silent.remove(id);
+            }
+            return Means::Nothing;
+        }
+        let known = self.asking.get(id);
+        match (happened.subject, happened.action.as_str()) {
+            (Subject::Network, "connect") if known.is_none_or(|known| !known.running) => Means::Joins,
+            (Subject::Network, _) if known.is_some() => self.look_at(id),
+            (Subject::Container, "destroy") => {
+                self.dirty.remove(id);
+                let asked = self.asking.remove(id).is_some();
+                self.gone |= asked;
+                if asked { Means::Change } else { Means::Nothing }
+            }
+            (Subject::Container, "start") => self.look_at(id),
+            (Subject::Container, action) if known.is_some() && MATTERS.contains(&action) => self.look_at(id),
+            _ => Means::Nothing,
+        }
+    }
+
+    fn look_at(&mut self, id: &str) -> Means {
+        self.dirty.insert(id.to_owned());
+        Means::Change
+    }
+
+    /// Looks at whoever changed; true when what is asked for is not what it was.
+    pub(super) async fn look<E: Engine>(&mut self, engine: &E) -> Result<bool> {
+        let mut changed = std::mem::take(&mut self.gone);
+        let ids: Vec<String> = self.dirty.iter().cloned().collect();
+        let questions = ids.into_iter().map(|id| async move {
+            let found = engine.describe(&id).await?;
+            Ok::<_, Error>((id, found))
+        });
+        let mut answers = stream::iter(questions).buffer_unordered(AT_ONCE);
+        while let Some((id, found)) = answers.try_next().await? {
+            // Only now: one that could not be asked about stays to be looked at.
+            self.dirty.remove(&id);
+            changed |= match found {
+                None => self.asking.remove(&id).is_some(),
+                Some(found) => match asking(found) {
+                    None => {
+                        self.silent.insert(id);
+                        false
+                    }
+                    Some(asks) => self.asking.insert(id, asks.clone()) != Some(asks),
+                },
+            };
+        }
+        Ok(changed)
+    }
+
+    /// Compares with the whole list: one call, and a question about each one that differs.
+    pub(super) async fn resync<E: Engine>(&mut self, engine: &E) -> Result<()> {
+        let list = engine.containers().await?;
+        let ids: BTreeSet<&str> = list.iter().map(|container| container.id.as_str()).collect();
+        let before = self.asking.len();
+        self.asking.retain(|id, _| ids.contains(id.as_str()));
+        self.gone |= self.asking.len() != before;
+        self.silent.retain(|id| ids.contains(id.as_str()));
+        for container in list.iter().filter(|container| !self.silent.contains(&container.id)) {
+            let same = self.asking.get(&container.id).is_some_and(|known| {
+                known.name == container.name
+                    && known.running == (container.running == Running::Running)
+                    && known.health == health(container.health)
+                    && known.networks.keys().eq(container.networks.keys())
+                    && known.networks.iter().all(|(name, joined)| address(joined) == container.networks[name])
+            });
+            if !same {
+                self.dirty.insert(container.id.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn address(joined: &Joined) -> String {
+    joined.ipv4.map(|address| address.to_string()).unwrap_or_default()
+}
+
+fn health(health: Health) -> resolve::Health {
+    match health {
+        Health::None => resolve::Health::None,
+        Health::Starting => resolve::Health::Starting,
+        Health::Healthy => resolve::Health::Healthy,
+        Health::Unhealthy => resolve::Health::Unhealthy,
+    }
+}
+
+/// What a container asks for; None asks for nothing.
+fn asking(found: Described) -> Option<Asking> {
+    let asked = vhost::read(&found.environment, &found.labels)?;
+    Some(Asking {
+        name: found.name,
+        id: found.id,
+        asked,
+        networks: found.networks.into_iter().map(|(name, place)| (name, joined(&place))).collect(),
+        exposed: found.exposed.into_iter().collect(),
+        host_mode: found.host_mode,
+        health: health(found.health),
+        running: found.running == Running::Running,
+    })
+}
+
+/// A place on a network.
+pub(super) fn joined(place: &crate::docker::Place) -> Joined {
+    Joined { ipv4: place.v4, ipv6: place.v6, gateway: place.gateway, internal: false }
+}

@@ -1,0 +1,302 @@
+//! Makes nginx serve what containers ask for: joins their networks, decides the sites, installs them, and tells.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::managed::Managed;
+use super::owner::{self, Folders, Stamp};
+use super::status::{self, State, Status, Told};
+use super::view;
+use super::watch::Serve;
+use crate::docker::{Described, Engine, Happened};
+use crate::error::{Error, Result};
+use crate::event::{Event, Listener};
+use crate::layout::Layout;
+use crate::nginx::features;
+use crate::nginx::live::{Came, Closed, Draw, Drawn, Live, Part};
+use crate::plan::route::features::Features;
+use crate::plan::route::files::UserFiles;
+use crate::plan::route::resolve::{self, Asking, Resolved};
+use crate::plan::route::settings::{Arrangement, ProxySettings};
+use crate::plan::route::{self, CERTS, CLASSIC, Site};
+use crate::vhost::Globals;
+
+/// How long nginx may take to run after its container was started.
+const COMES_UP: Duration = Duration::from_secs(10);
+/// Networks of the engine that no container is reached on.
+const NO_NETWORKS: [&str; 3] = ["none", "host", "ingress"];
+
+/// How nginx stands beside us.
+pub(super) enum Stand {
+    /// In our own container.
+    Managed(Managed),
+    /// Our child, in the container that we are in, or on the host.
+    Child,
+    /// In somebody else's container, by name.
+    Separate(String),
+}
+
+/// What serving needs.
+pub(super) struct Proxy<'a, E> {
+    pub engine: &'a E,
+    pub listener: &'a dyn Listener,
+    pub live: Live<'a, E>,
+    pub stand: Stand,
+    pub layout: Layout,
+    pub folders: Folders,
+    pub globals: Globals,
+    /// Of the outside world.
+    pub ports: (u16, u16),
+    /// What the nginx of a container (by id), or the one here, can.
+    pub features: Option<(String, Features)>,
+    /// Networks that nginx may join; empty is all.
+    pub allowed: BTreeSet<String>,
+    pub owner: Option<(Stamp, UserFiles)>,
+    /// nginx's container, when there is one.
+    pub container: Option<Described>,
+    pub told: Vec<Told>,
+    pub refused: BTreeSet<resolve::Refused>,
+    pub on_ready: fn(),
+}
+
+/// Sites as they are drawn.
+struct Drawing<'a> {
+    sites: &'a [Site],
+    settings: &'a ProxySettings,
+}
+
+impl Draw for Drawing<'_> {
+    fn hosts(&self) -> BTreeSet<String> {
+        self.sites.iter().map(|site| site.name.to_string()).collect()
+    }
+
+    fn draw(&self, hosts: &BTreeSet<String>) -> Drawn {
+        let sites: Vec<Site> = self.sites.iter().filter(|site| hosts.contains(&site.name.to_string())).cloned().collect();
+        let rendered = route::render(&sites, self.settings);
+        let rejected: Vec<Closed> =
+            rendered.rejected.into_iter().map(|rejected| Closed { host: rejected.host.to_string(), reason: rejected.reason }).collect();
+        let generation = rendered.generation;
+        let lines = generation
+            .files
+            .get(CLASSIC)
+            .filter(|_| self.settings.arrangement == Arrangement::Classic)
+            .map(|text| route::lines_of_hosts(text));
+        let mut parts = BTreeMap::new();
+        for site in &sites {
+            let host = site.name.to_string();
+            if rejected.iter().any(|closed| closed.host == host) {
+                continue;
+            }
+            let (file, lines) = match &lines {
+                Some(lines) => (CLASSIC.to_owned(), lines.get(&host).copied()),
+                None => (route::host_file(&site.name), None),
+            };
+            parts.insert(host, Part { file, lines, uses: uses(site) });
+        }
+        Drawn { generation, hosts: parts, rejected }
+    }
+}
+
+/// Files of a site that nginx names by themselves.
+fn uses(site: &Site) -> Vec<String> {
+    let certificate = site.certificate.iter().flat_map(|certificate| {
+        let pair = ["crt", "key", "dhparam.pem"].map(|ending| format!("{CERTS}/{}.{ending}", certificate.stem));
+        pair.into_iter()
+            .chain([&certificate.client_ca, &certificate.client_crl].into_iter().flatten().map(|name| format!("{CERTS}/{name}")))
+    });
+    let own = site.locations.iter().flat_map(|location| [&location.replaced_by, &location.include, &location.passwords]);
+    let own = own.chain([&site.include]).flatten().map(|file| file.path.clone());
+    // The files of all are nobody's fault alone; but whoever includes them is what can be left out.
+    certificate.chain(own).collect()
+}
+
+impl<E: Engine> Proxy<'_, E> {
+    async fn look(&mut self) -> Result<()> {
+        self.container = match &self.stand {
+            Stand::Managed(managed) => self.engine.describe(&managed.name).await?,
+            Stand::Separate(name) => self.engine.describe(name).await?,
+            Stand::Child => match &self.container {
+                Some(own) => self.engine.describe(&own.id).await?,
+                None => view::own_container(self.engine).await?,
+            },
+        };
+        Ok(())
+    }
+
+    /// What this nginx can; asked once for each container.
+    async fn features(&mut self, runs: bool) -> Result<Features> {
+        let id = self.container.as_ref().map(|own| own.id.clone()).unwrap_or_default();
+        if let Some((_, known)) = self.features.as_ref().filter(|(known, _)| *known == id) {
+            return Ok(known.clone());
+        }
+        let found = match &self.stand {
+            // Its start is an event, which asks again.
+            Stand::Managed(_) if !runs => return Ok(Features::catalogue()),
+            Stand::Managed(managed) => features::in_container(self.engine, &managed.name).await?,
+            Stand::Separate(name) => features::in_container(self.engine, name).await?,
+            Stand::Child => features::here().await?,
+        };
+        self.features = Some((id, found.clone()));
+        Ok(found)
+    }
+
+    /// Joins the networks of whoever could not be reached otherwise, and leaves those where nobody is left.
+    async fn join(&mut self, asking: &[Asking]) -> Result<()> {
+        let Some(own) = self.container.clone().filter(|own| !own.host_mode) else { return Ok(()) };
+        let usable = |name: &&String| !NO_NETWORKS.contains(&name.as_str()) && (self.allowed.is_empty() || self.allowed.contains(*name));
+        let mut on: BTreeSet<String> = own.networks.keys().cloned().collect();
+        let mut changed = false;
+        for container in asking.iter().filter(|container| container.running && !container.host_mode && !container.asked.wishes.is_empty()) {
+            if container.networks.keys().any(|name| on.contains(name)) {
+                continue;
+            }
+            let Some(network) = container.networks.keys().find(usable) else { continue };
+            if let Err(error) = self.engine.connect(network, &own.id, &[]).await {
+                // The others do not wait for it; it is tried again with the next change.
+                self.note(&error.to_string());
+                continue;
+            }
+            changed |= on.insert(network.clone());
+        }
+        // Only our own container was put on networks by us alone.
+        if matches!(self.stand, Stand::Managed(_)) {
+            let needed: BTreeSet<&String> = asking.iter().flat_map(|container| container.networks.keys()).collect();
+            for network in on.iter().filter(|name| !needed.contains(name) && name.as_str() != "bridge") {
+                self.engine.disconnect(network, &own.id).await?;
+                changed = true;
+            }
+        }
+        if changed { self.look().await } else { Ok(()) }
+    }
+
+    /// The owner's files, looked at again when one of them changed.
+    fn files(&mut self) -> Result<UserFiles> {
+        let stamp = self.folders.stamp()?;
+        match &self.owner {
+            Some((seen, files)) if *seen == stamp => Ok(files.clone()),
+            _ => {
+                let files = owner::read(&self.folders)?;
+                self.owner = Some((stamp, files.clone()));
+                Ok(files)
+            }
+        }
+    }
+
+    fn note(&self, message: &str) {
+        self.listener.hear(&Event::Note { message: message.to_owned() });
+    }
+
+    /// Says what opened and what closed since the last time.
+    fn tell(&mut self, routes: Vec<Told>, since: Instant, live: bool) {
+        let elapsed = since.elapsed().as_millis();
+        let key = |told: &Told| (told.host.clone(), told.path.clone());
+        let before: BTreeMap<_, _> = self.told.iter().map(|told| (key(told), (&told.target, told.state))).collect();
+        for told in &routes {
+            let was = before.get(&key(told));
+            if was == Some(&(&told.target, told.state)) {
+                continue;
+            }
+            let path = if told.path == "/" { "" } else { told.path.as_str() };
+            let place = format!("{}{path}", told.host);
+            let reason = told.reason.as_deref().unwrap_or("unknown");
+            self.note(&match told.state {
+                State::Open if live => format!("route {place} -> {} live in {elapsed} ms", told.target),
+                State::Open => format!("route {place} -> {} is written; nginx does not run yet", told.target),
+                State::Waiting => format!("route {place} waits: {reason}"),
+                State::Down => format!("route {place} leads nowhere: {reason}"),
+                State::Closed => format!("route {place} closed: {reason}"),
+            });
+        }
+        let after: BTreeSet<_> = routes.iter().map(key).collect();
+        for told in self.told.iter().filter(|told| !after.contains(&key(told)) && told.state != State::Closed) {
+            self.note(&format!(
+                "route {}{} closed: nobody asks for it any more",
+                told.host,
+                if told.path == "/" { "" } else { &told.path }
+            ));
+        }
+        self.told = routes;
+    }
+
+    fn settle(&mut self, resolved: &Resolved, came: &Came, since: Instant) -> Result<()> {
+        let closed: BTreeMap<String, String> = came.closed.iter().map(|closed| (closed.host.clone(), closed.reason.clone())).collect();
+        let mut routes = status::told(&resolved.sites, &closed);
+        let refused: BTreeSet<resolve::Refused> = resolved.refused.iter().cloned().collect();
+        for refused in refused.difference(&self.refused) {
+            let host = refused.host.as_deref().unwrap_or("all routes");
+            self.note(&format!("{}: {host} closed: {}", refused.source, refused.reason));
+        }
+        self.tell(routes.clone(), since, came.live);
+        routes.extend(refused.iter().map(|refused| Told {
+            host: refused.host.clone().unwrap_or_else(|| "*".to_owned()),
+            path: "/".to_owned(),
+            target: refused.source.clone(),
+            source: refused.source.clone(),
+            state: State::Closed,
+            reason: Some(refused.reason.clone()),
+        }));
+        self.refused = refused;
+        status::write(&self.layout, &Status::new(&came.id, came.live, routes))
+    }
+
+    /// Starts our own container and waits until nginx runs.
+    async fn start(&mut self) -> Result<()> {
+        let name = self.live.runner().name();
+        self.engine.start(name).await?;
+        let end = Instant::now() + COMES_UP;
+        while Instant::now() < end {
+            if self.live.runs().await? {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let log = self.live.runner().complaints().await;
+        Err(Error::external(format!("{name} does not come up")).cause(log).next(format!("docker logs {name}")))
+    }
+}
+
+impl<E: Engine> Serve for Proxy<'_, E> {
+    async fn serve(&mut self, asking: &[Asking], whole: bool, since: Instant) -> Result<()> {
+        let runs = match &self.stand {
+            Stand::Managed(managed) => managed.make(self.engine).await?,
+            Stand::Child | Stand::Separate(_) => true,
+        };
+        self.look().await?;
+        self.join(asking).await?;
+        let files = self.files()?;
+        let resolved = resolve::sites(asking, &view::of(self.container.as_ref()), &files, &self.globals);
+        let features = self.features(runs).await?;
+        let arrangement = if matches!(self.stand, Stand::Managed(_)) { Arrangement::Own } else { Arrangement::Classic };
+        let mut settings = view::settings(arrangement, self.ports, &self.globals, &files, &features);
+        settings.marker_local = matches!(self.stand, Stand::Child) || self.container.as_ref().is_some_and(|own| own.host_mode);
+        settings.error_page = self.folders.html.join(owner::ERROR_PAGE).is_file();
+        if whole {
+            self.live.forget();
+        }
+        let mut came = self.live.install(&Drawing { sites: &resolved.sites, settings: &settings }).await?;
+        if !runs {
+            self.start().await?;
+            came.live = true;
+        }
+        self.settle(&resolved, &came, since)
+    }
+
+    async fn changed(&mut self) -> Result<bool> {
+        let stamp = self.folders.stamp()?;
+        Ok(self.owner.as_ref().is_none_or(|(seen, _)| *seen != stamp))
+    }
+
+    fn concerns(&self, happened: &Happened) -> bool {
+        self.container.as_ref().is_some_and(|own| own.id == happened.id)
+    }
+
+    fn ready(&mut self) {
+        (self.on_ready)();
+    }
+
+    fn failed(&mut self, error: &Error) {
+        self.note(&format!("{error}; it is tried again"));
+    }
+}

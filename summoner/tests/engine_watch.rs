@@ -1,0 +1,163 @@
+//! `summoner proxy` on the real engine: a container that starts is served, and what is broken comes back by itself.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
+mod support;
+
+use std::fs::File;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use support::{Bed, Said};
+
+/// How long anything may take on a loaded machine.
+const SOON: Duration = Duration::from_secs(20);
+
+/// The proxy of a test, and the containers that ask.
+struct Front {
+    bed: Bed,
+    name: String,
+    child: Option<Child>,
+}
+
+impl Front {
+    fn new(test: &str) -> Self {
+        let bed = Bed::new(test);
+        let name = format!("summoner-proxy-{}", bed.domain.replace('.', "-"));
+        Self { bed, name, child: None }
+    }
+
+    fn command(&self) -> Command {
+        let (http, https) = (self.bed.http_port.to_string(), self.bed.https_port.to_string());
+        let data = self.bed.root().display().to_string();
+        self.bed.command(&["proxy", "--name", &self.name, "--data", &data, "--http-port", &http, "--https-port", &https])
+    }
+
+    /// Starts the watcher, which dies at its k-th effect when one is named.
+    fn start(&mut self, crash_at: Option<usize>) {
+        let log = |name: &str| File::create(self.bed.path().join(name)).unwrap();
+        let mut command = self.command();
+        if let Some(at) = crash_at {
+            command.env("SUMMONER_CRASH_AT", at.to_string());
+        }
+        self.child = Some(command.stdout(log("out")).stderr(log("err")).spawn().unwrap());
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            Said::of(Command::new("kill").arg(child.id().to_string()).output().unwrap());
+            child.wait().unwrap();
+        }
+    }
+
+    fn story(&self) -> String {
+        let read = |name: &str| std::fs::read_to_string(self.bed.path().join(name)).unwrap_or_default();
+        format!("{}{}", read("out"), read("err"))
+    }
+
+    /// A container of nginx that asks for a host.
+    fn web(&self, name: &str, host: &str) {
+        let owner = format!("summoner.root={}", self.bed.root().display());
+        let asks = format!("VIRTUAL_HOST={host}");
+        self.bed.docker(&["run", "-d", "--name", &self.container(name), "--label", &owner, "-e", &asks, "nginx:1.30.6"]);
+    }
+
+    fn container(&self, name: &str) -> String {
+        format!("{name}-{}", self.bed.domain.replace('.', "-"))
+    }
+
+    fn status(&self, host: &str) -> String {
+        let url = format!("http://127.0.0.1:{}/", self.bed.http_port);
+        let host = format!("Host: {host}");
+        let said = Command::new("curl").args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", "-H", &host, &url]);
+        Said::of({ said }.output().unwrap()).out
+    }
+
+    /// Waits until a host answers so.
+    fn until(&self, host: &str, status: &str, after: &str) {
+        let end = Instant::now() + SOON;
+        loop {
+            let got = self.status(host);
+            if got == status {
+                return;
+            }
+            assert!(Instant::now() < end, "{host} answers {got}, not {status}, after {after}:\n{}", self.story());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[test]
+fn routes_open_by_themselves_and_come_back_by_themselves() {
+    let mut front = Front::new("watch");
+    front.web("one", "one.test");
+    front.start(None);
+    front.until("one.test", "200", "the start of the proxy");
+    assert!(front.story().contains("Watching docker events\n"), "{}", front.story());
+    front.web("two", "two.test");
+    front.until("two.test", "200", "the start of a container");
+    front.bed.docker(&["rm", "-f", &front.container("two")]);
+    front.until("two.test", "503", "its end");
+
+    front.bed.docker(&["kill", &front.name]);
+    front.until("one.test", "200", "nginx was killed");
+    front.bed.docker(&["rm", "-f", &front.name]);
+    front.until("one.test", "200", "its container was removed");
+    std::fs::remove_dir_all(front.bed.root().join("summoner/nginx")).unwrap();
+    front.web("three", "three.test");
+    front.until("three.test", "200", "the configuration was removed");
+
+    let vhosts = front.bed.root().join("summoner/proxy/vhost.d");
+    std::fs::write(vhosts.join("three.test"), "no_such_directive on;\n").unwrap();
+    front.until("three.test", "503", "a bad file of its owner");
+    assert_eq!(front.status("one.test"), "200", "the others do not suffer");
+    assert!(front.story().contains("no_such_directive"), "{}", front.story());
+    std::fs::remove_file(vhosts.join("three.test")).unwrap();
+    front.until("three.test", "200", "it was mended");
+
+    front.stop();
+    assert_eq!(front.status("one.test"), "200", "nginx goes on without us");
+    let said = Said::of(front.command().arg("--down").output().unwrap());
+    assert_eq!((said.code, front.status("one.test").as_str()), (0, "000"), "{}", said.err);
+}
+
+#[test]
+fn killed_at_any_step_the_next_one_serves() {
+    let mut front = Front::new("watchkill");
+    front.web("one", "one.test");
+    for at in 1..12 {
+        front.start(Some(at));
+        let mut child = front.child.take().unwrap();
+        let end = Instant::now() + SOON;
+        let killed = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break !status.success();
+            }
+            if front.status("one.test") == "200" || Instant::now() > end {
+                break false;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        if !killed {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        front.start(None);
+        front.until("one.test", "200", &format!("death at step {at}"));
+        front.stop();
+        if !killed {
+            assert!(at > 3, "only {at} steps");
+            break;
+        }
+        // From nothing again.
+        front.bed.docker(&["rm", "-f", &front.name]);
+        std::fs::remove_dir_all(front.bed.root().join("summoner/nginx")).unwrap();
+    }
+    Said::of(front.command().arg("--down").output().unwrap());
+}
