@@ -81,7 +81,7 @@ fn route(node: &Node, at: &str, hosts: &mut Hosts, faults: &mut Faults) -> Optio
     let mut fields = Fields::open(node, at, faults)?;
     let name = |key: &str| format!("{at}.{key}");
     let host = fields.require("host", faults).and_then(|node| domain(node, &name("host"), faults));
-    let aliases: Vec<At<Domain>> = list(fields.take("aliases"), &name("aliases"), |node, what, faults| domain(node, what, faults), faults);
+    let aliases: Vec<At<Domain>> = list(fields.take("aliases"), &name("aliases"), domain, faults);
     let https = fields.take("https").and_then(|node| checked(node, &name("https"), https, faults)).unwrap_or(HttpsMethod::Redirect);
     let to = target(&mut fields, at, faults);
     let paths = paths(fields.take("paths"), &name("paths"), faults);

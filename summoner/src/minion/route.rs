@@ -120,7 +120,7 @@ fn paths(fields: &mut Fields<'_>, reader: &mut Reader) -> Vec<RoutePath> {
     }
     let mut all: Vec<RoutePath> = Vec::new();
     for (name, node) in nodes.into_iter().take(MAX_PATHS) {
-        let Some(path) = one_path(node, name.clone(), reader) else { continue };
+        let Some(path) = one_path(node, &name, reader) else { continue };
         if all.iter().any(|known| (&known.path, known.exact) == (&path.path, path.exact)) {
             reader.faults.error(&node.span, format!("{name}: {} is there twice", path.path));
         } else {
@@ -130,8 +130,8 @@ fn paths(fields: &mut Fields<'_>, reader: &mut Reader) -> Vec<RoutePath> {
     all
 }
 
-fn one_path(node: &Node, name: String, reader: &mut Reader) -> Option<RoutePath> {
-    let mut fields = Fields::open(node, name.clone(), &mut reader.faults)?;
+fn one_path(node: &Node, name: &str, reader: &mut Reader) -> Option<RoutePath> {
+    let mut fields = Fields::open(node, name, &mut reader.faults)?;
     let path = reader.required(&mut fields, "path");
     let exact = fields.boolean("exact", &mut reader.faults).unwrap_or(false);
     let port = fields.integer::<u16>("port", &mut reader.faults);

@@ -388,7 +388,7 @@ const CGI: [(&str, &str); 17] = [
     ("HTTP_PROXY", ""),
 ];
 
-/// FastCGI's own.
+/// `FastCGI`'s own.
 const FASTCGI: [(&str, &str); 5] = [
     ("SCRIPT_FILENAME", "$document_root$fastcgi_script_name"),
     ("SCRIPT_NAME", "$fastcgi_script_name"),
