@@ -140,3 +140,30 @@ fn a_broken_folder_takes_down_no_other() {
     insta::assert_snapshot!(shown("big"), @"error: HOME/big/minion.yml is larger than 256 KiB");
     assert!(Catalogue::open(Some(&home.path().join("absent"))).is_ok());
 }
+
+#[test]
+fn paths_behave_in_their_own_way() {
+    use super::PathTarget;
+    let text = |paths: &str| format!("{SMALL}routes: [{{port: 80, connect_timeout: 2s, send_timeout: 1m, paths: [{paths}]}}]\n");
+    let good = "{path: /live/, port: 3000, websocket: true, buffering: {response: false}}, {path: /a, exact: true, redirect: /b}, {path: /c, answer: 404}";
+    let route = minion("notes", &text(good)).unwrap().routes.remove(0);
+    assert_eq!((route.connect_timeout.as_secs(), route.send_timeout.map(|time| time.as_secs())), (2, Some(60)));
+    let to: Vec<&PathTarget> = route.paths.iter().map(|path| &path.to).collect();
+    assert_eq!(to, [&PathTarget::Port(Some(3000)), &PathTarget::Redirect("/b".to_owned()), &PathTarget::Answer(404)]);
+    assert_eq!((route.paths[0].response_buffering, route.paths[0].request_buffering, route.paths[1].exact), (Some(false), None, true));
+    let all =
+        ["{path: x}", "{path: /}", "{path: /x, port: 1, answer: 404}", "{path: /x, answer: 99}", "{path: /x}, {path: /x}"].map(|paths| {
+            let faults = minion("notes", &text(paths)).unwrap_err();
+            faults.iter().map(|fault| fault.message.clone()).collect::<Vec<_>>().join(" | ")
+        });
+    assert_eq!(
+        all,
+        [
+            "routes[0].paths[0].path is one such as /api/ below the route, but `x` stands here",
+            "routes[0].paths[0].path is one such as /api/ below the route, but `/` stands here",
+            "routes[0].paths[0] leads to one place: `port`, `redirect` or `answer`",
+            "routes[0].paths[0].answer is a status such as 404, not 99",
+            "routes[0].paths[1]: /x is there twice",
+        ]
+    );
+}

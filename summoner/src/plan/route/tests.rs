@@ -74,6 +74,31 @@ fn the_waiting_page_says_who_and_looks_again() {
 }
 
 #[test]
+fn a_path_of_a_minion_behaves_in_its_own_way() {
+    let mut spec = full();
+    let path = |path: &str, to| minion::RoutePath {
+        path: path.to_owned(),
+        exact: false,
+        to,
+        body_bytes: Some(7),
+        read_timeout: None,
+        response_buffering: None,
+        request_buffering: Some(true),
+        websocket: Some(false),
+    };
+    spec.settings.paths = vec![path("/live/", minion::PathTarget::Port(Some(3000))), path("/gone/", minion::PathTarget::Answer(410))];
+    let text = host_text(&spec, 443);
+    let block = text.split("location /live/ {").nth(1).and_then(|rest| rest.split_once('}')).unwrap().0;
+    for line in
+        ["client_max_body_size 7;", "proxy_request_buffering on;", "proxy_buffering off;", "proxy_pass http://cloud.virtualdonkey.fr-1;"]
+    {
+        assert!(block.contains(line), "{line}: {block}");
+    }
+    assert!(!block.contains("websocket") && text.contains("server ghost-cloud.virtualdonkey.fr.summoner-edge:3000 resolve"));
+    assert!(text.contains("location /gone/ {\n") && text.contains("return 410;"));
+}
+
+#[test]
 fn the_id_follows_every_byte_and_no_order() {
     let (a, b) = (sample("a.fr"), sample("b.fr"));
     let id = |routes: &[RouteSpec]| rendered(routes, 443).generation.id;
