@@ -105,6 +105,7 @@ impl<E: Engine> Loading<'_, E> {
         body.ports.clear();
         body.depends_on.clear();
         body.command = tuning::loading(self.database.kind, body.command.take());
+        tuning::making(self.database.kind, &mut body.environment);
         self.staged_secrets(&mut container);
         let owner = container.labels.get(LABEL_OWNER).cloned().unwrap_or_default();
         // No instance's label: nobody takes it for the live one, and the next install takes away what a crash left.

@@ -2,6 +2,8 @@
 //!
 //! Everything is flushed at the end, before it takes the live one's place.
 
+use std::collections::BTreeMap;
+
 use crate::name::DatabaseKind;
 
 /// Options that make a load faster and say nothing about the data.
@@ -14,6 +16,8 @@ fn options(kind: DatabaseKind) -> &'static [&'static str] {
             "--loose-innodb-redo-log-capacity=1G",
             "--loose-innodb-flush-log-at-trx-commit=0",
             "--loose-innodb-doublewrite=0",
+            // MariaDB's: nothing is flushed; an unknown one is passed over here too.
+            "--loose-debug-no-sync",
             "--skip-log-bin",
         ],
         DatabaseKind::Postgresql => &[
@@ -28,11 +32,22 @@ fn options(kind: DatabaseKind) -> &'static [&'static str] {
             "-c",
             "max_wal_size=4GB",
             "-c",
+            "checkpoint_timeout=1h",
+            "-c",
             "autovacuum=off",
         ],
         DatabaseKind::Mongodb => &[],
     }
 }
+
+/// A table that is made and filled in one run is then written once, not a second time to the log (PostgreSQL, "Populating a
+/// Database": wal_level minimal needs the other two). Not for a server that is told something else of its log.
+const ONCE: [&str; 6] = ["-c", "wal_level=minimal", "-c", "max_wal_senders=0", "-c", "archive_mode=off"];
+/// What such words hold.
+const OF_THE_LOG: [&str; 4] = ["wal", "archive", "replica", "config_file"];
+/// What PostgreSQL's image gives to initdb.
+const INITDB: &str = "POSTGRES_INITDB_ARGS";
+const UNFLUSHED: &str = "--no-sync";
 
 /// The image's own command where the minion names none.
 fn program(kind: DatabaseKind) -> &'static str {
@@ -51,8 +66,20 @@ pub(super) fn loading(kind: DatabaseKind, command: Option<Vec<String>>) -> Optio
         return command;
     }
     let mut command = command.filter(|words| !words.is_empty()).unwrap_or_else(|| vec![program(kind).to_owned()]);
+    let free = command.iter().all(|word| OF_THE_LOG.iter().all(|part| !word.contains(part)));
     command.extend(options.iter().map(|&word| word.to_owned()));
+    if kind == DatabaseKind::Postgresql && free {
+        command.extend(ONCE.map(str::to_owned));
+    }
     Some(command)
+}
+
+/// Has the server made without a flush for each of its files.
+pub(super) fn making(kind: DatabaseKind, environment: &mut BTreeMap<String, Option<String>>) {
+    if kind == DatabaseKind::Postgresql {
+        let words = environment.entry(INITDB.to_owned()).or_default();
+        *words = Some(format!("{} {UNFLUSHED}", words.as_deref().unwrap_or_default()).trim_start().to_owned());
+    }
 }
 
 #[cfg(test)]
@@ -67,5 +94,27 @@ mod tests {
         assert!(command.contains(&"--loose-innodb-doublewrite=0".to_owned()));
         assert_eq!(loading(DatabaseKind::Postgresql, None).unwrap()[0], "postgres");
         assert_eq!(loading(DatabaseKind::Mongodb, None), None);
+    }
+
+    #[test]
+    fn the_log_is_spared_where_nobody_asks_for_more_of_it() {
+        let minimal = |words: &[&str]| {
+            let command = loading(DatabaseKind::Postgresql, Some(words.iter().map(|&word| word.to_owned()).collect())).unwrap();
+            command.contains(&"wal_level=minimal".to_owned())
+        };
+        assert!(minimal(&[]) && minimal(&["postgres", "-c", "shared_buffers=1GB"]));
+        assert!(!minimal(&["postgres", "-c", "summarize_wal=on"]) && !minimal(&["postgres", "--archive-mode=on"]));
+    }
+
+    #[test]
+    fn what_the_minion_gives_to_initdb_stays() {
+        let mut environment = BTreeMap::new();
+        making(DatabaseKind::Postgresql, &mut environment);
+        assert_eq!(environment[INITDB].as_deref(), Some("--no-sync"));
+        environment.insert(INITDB.to_owned(), Some("--data-checksums".to_owned()));
+        making(DatabaseKind::Postgresql, &mut environment);
+        assert_eq!(environment[INITDB].as_deref(), Some("--data-checksums --no-sync"));
+        making(DatabaseKind::Mariadb, &mut environment);
+        assert_eq!(environment.len(), 1);
     }
 }
