@@ -168,6 +168,7 @@ fn labels_are_typed() {
     assert_eq!(balance("hash ${cookie_session}-$arg_id consistent;"), hash("$cookie_session-$arg_id", true));
     for bad in [
         "hash x;",
+        "hash $uri|x;",
         "hash $unknown;",
         "hash ${remote_addr}x;",
         "hash $remote_addr; server 1.2.3.4",
