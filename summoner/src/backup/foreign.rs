@@ -78,6 +78,7 @@ fn unknown(name: &ContainerName) -> InstanceWanted {
         administrator: None,
         configure: Vec::new(),
         smoke: None,
+        sign_in: Vec::new(),
         keeping: Keeping::default(),
     }
 }

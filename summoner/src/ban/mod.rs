@@ -341,12 +341,12 @@ impl<'a, E: Engine, N: Fn() -> DateTime<Utc>> Guard<'a, E, N> {
         self.book.adopt(theirs, &self.known);
         self.known = told;
         self.stamp = stamp;
-        if self.test.is_none() {
-            if let Some(test) = stored.test {
-                // What was seen before a restart was seen: the numbers go on.
-                self.proof = test.proof.clone();
-                self.test = Some(test);
-            }
+        if self.test.is_none()
+            && let Some(test) = stored.test
+        {
+            // What was seen before a restart was seen: the numbers go on.
+            self.proof = test.proof.clone();
+            self.test = Some(test);
         }
     }
 

@@ -87,7 +87,7 @@ pub fn sources(config: &Config, catalogue: &Catalogue) -> Result<Vec<Source>> {
     for instance in &config.instances {
         let Ok(minion) = catalogue.get(&instance.minion) else { continue };
         for log in minion.sign_in.iter().filter_map(|sign_in| sign_in.log.as_ref()) {
-            all.push(Source::new(instance.id.to_string(), place(config, instance, &minion, log)?, log)?);
+            all.push(Source::new(instance.id.to_string(), place(config, instance, minion, log)?, log)?);
         }
     }
     Ok(all)

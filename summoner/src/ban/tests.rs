@@ -166,8 +166,8 @@ async fn an_nginx_without_njs_is_told_in_batches_and_a_log_is_followed() {
     fs::File::options().append(true).open(&log).unwrap().write_all(more.as_bytes()).unwrap();
     bench.until("all are listed", || bench.who().len() == 21).await;
     assert!(count.0.load(Ordering::SeqCst) <= 2, "twenty changes are no twenty reloads");
-    let map = fs::read_to_string(bench.layout.nginx_bans_map()).unwrap();
-    assert!(map.contains("203.0.113.9/32 1;\n"), "{map}");
+    let map = || fs::read_to_string(bench.layout.nginx_bans_map()).unwrap();
+    bench.until("the map too", || map().contains("203.0.113.9/32 1;\n")).await;
     bench.until("told again", || count.0.load(Ordering::SeqCst) == 2).await;
     guard.end().await;
 }

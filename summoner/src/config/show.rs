@@ -444,7 +444,6 @@ mod tests {
             jitter: 0s
             quiet: null
         ");
-        assert_eq!(show_json(&config)["version"], 1);
-        assert_eq!(show_json(&config)["instances"][0]["resources"]["cpus"], 1.5);
+        assert_eq!((&show_json(&config)["version"], &show_json(&config)["instances"][0]["resources"]["cpus"]), (&1.into(), &1.5.into()));
     }
 }

@@ -43,7 +43,7 @@ fn gitlab_s_log_tells_the_real_address() {
     assert_eq!(told("gitlab", &line(r#"x ip=9.9.9.9\""#)), failed);
     let agent = line("root").replace('}', r#","ua":"x ip=9.9.9.9"}"#);
     assert_eq!(told("gitlab", &agent), failed);
-    let typed = line(r#"x ip=9.9.9.9","message":"Failed Login: username=y ip=8.8.8.8""#);
+    let typed = line(r#"x ip=9.9.9.9\",\"message\":\"Failed Login: username=y ip=8.8.8.8\""#);
     assert_eq!(told("gitlab", &typed), failed);
     assert_eq!(told("gitlab", r#"{"message":"User Logout: username=root ip=198.51.100.7"}"#), None);
 }

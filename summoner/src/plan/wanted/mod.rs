@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::compose::Service;
 use crate::config::Config;
 use crate::error::Result;
-use crate::minion::{Action, Administrator, Database, Exec, Minion, OwnDump, RestorePolicy, Route, SecretSpec, Smoke};
+use crate::minion::{Action, Administrator, Database, Exec, Minion, OwnDump, RestorePolicy, Route, SecretSpec, SignIn, Smoke};
 use crate::name::{Domain, InstanceId, Role};
 
 /// Label of everything that is ours: the storage root of the installation it belongs to.
@@ -84,6 +84,8 @@ pub struct InstanceWanted {
     pub configure: Vec<Action>,
     /// What proves that it works.
     pub smoke: Option<Smoke>,
+    /// Where people sign in, for the proxy to watch.
+    pub sign_in: Vec<SignIn>,
     /// What backups and restores must know.
     pub keeping: Keeping,
 }
