@@ -185,10 +185,10 @@ pub(super) fn key_word(key: KeyKind) -> String {
 #[must_use]
 pub fn is_public(name: &str) -> bool {
     let name = name.strip_prefix("*.").unwrap_or(name);
-    let below = |zone: &&str| name.strip_suffix(*zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let below = |zone: &str| name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     let address =
         name.parse::<IpAddr>().is_ok() || name.rsplit('.').next().is_none_or(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-    name.contains('.') && !address && !PRIVATE.iter().any(|zone| below(&zone))
+    name.contains('.') && !address && !PRIVATE.iter().any(|zone| below(zone))
 }
 
 #[cfg(test)]

@@ -40,9 +40,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let mut failed = 0;
     for outcome in &outcomes {
         match &outcome.what {
-            What::Issued { .. } => {}
             What::Kept if !args.scheduled => context.note(&format!("{}: {}", outcome.stem, outcome.reason)),
-            What::Kept => {}
+            What::Issued { .. } | What::Kept => {}
             What::Waiting | What::Failed => {
                 failed += usize::from(outcome.what == What::Failed || !args.scheduled);
                 if let Some(missing) = missing(outcome) {
