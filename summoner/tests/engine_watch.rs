@@ -103,7 +103,7 @@ fn routes_open_by_themselves_and_come_back_by_themselves() {
     front.web("two", "two.test");
     front.until("two.test", "200", "the start of a container");
     front.bed.docker(&["rm", "-f", &front.container("two")]);
-    front.until("two.test", "503", "its end");
+    front.until("two.test", "404", "its end");
 
     front.bed.docker(&["kill", &front.name]);
     front.until("one.test", "200", "nginx was killed");
@@ -115,7 +115,7 @@ fn routes_open_by_themselves_and_come_back_by_themselves() {
 
     let vhosts = front.bed.root().join("summoner/proxy/vhost.d");
     std::fs::write(vhosts.join("three.test"), "no_such_directive on;\n").unwrap();
-    front.until("three.test", "503", "a bad file of its owner");
+    front.until("three.test", "404", "a bad file of its owner");
     assert_eq!(front.status("one.test"), "200", "the others do not suffer");
     assert!(front.story().contains("no_such_directive"), "{}", front.story());
     std::fs::remove_file(vhosts.join("three.test")).unwrap();
