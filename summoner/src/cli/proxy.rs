@@ -5,13 +5,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
+use crate::config::certificates::{Authority, Certificates};
 use crate::daemon;
 use crate::docker::engine::Docker;
 use crate::error::Result;
 use crate::event::{Event, Listener};
 use crate::layout::Layout;
 use crate::proxy::{self, Alone, Where};
-use crate::vhost;
+use crate::vhost::{self, Globals};
 
 /// Where the proxy keeps its data on a host without a config.yml.
 pub(super) const DATA: &str = "/var/lib/summoner";
@@ -48,6 +49,9 @@ pub struct Args {
     /// Make the own container from this image
     #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
     image: String,
+    /// Ask this ACME authority for certificates, where a container names no other (its directory)
+    #[arg(long, value_name = "URL")]
+    ca: Option<String>,
     /// Keep data here [default: where config.yml says, else /var/lib/summoner]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -79,7 +83,16 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
         Where::Here | Where::Container(_) => (globals.http_port, globals.https_port),
     };
     let networks: BTreeSet<String> = args.network.iter().cloned().collect();
-    let alone = Alone { nginx, layout, name: args.name.clone(), ports, networks, globals, ready };
+    let alone = Alone {
+        certificates: certificates(context, args, &globals),
+        nginx,
+        layout,
+        name: args.name.clone(),
+        ports,
+        networks,
+        globals,
+        ready,
+    };
     proxy::run(&engine, &alone, &listener, context.now, daemon::asked_to_end()).await?;
     if matches!(alone.nginx, Where::Own(_)) {
         context.note(&format!("{} goes on serving what it serves now; summoner proxy --down takes it away", args.name));
@@ -103,6 +116,22 @@ impl Listener for Plain {
 fn ready() {
     // Nobody reads it any more: the proxy goes on.
     let _ = writeln!(std::io::stdout(), "Watching docker events");
+}
+
+/// Who signs: what config.yml says, when there is one, with the flag over it.
+fn certificates(context: &Context, args: &Args, globals: &Globals) -> Certificates {
+    let mut settings = context.load().map(|loaded| loaded.config.certificates).unwrap_or_default();
+    if let Some(directory) = &args.ca {
+        settings.authorities = vec![Authority::at(directory)];
+    }
+    if let Some(bundle) = &globals.ca_bundle {
+        for authority in &mut settings.authorities {
+            authority.root = Some(PathBuf::from(bundle));
+        }
+        // An authority of one's own judges names by itself: public name servers do not know them.
+        settings.preflight = false;
+    }
+    settings
 }
 
 /// Where the proxy keeps its data.

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::certs::Certs;
 use super::managed::Managed;
 use super::owner::Folders;
 use super::serve::{Proxy, Stand};
 use super::watch::watch;
+use crate::acme::Places;
+use crate::config::certificates::Certificates;
 use crate::disk;
 use crate::docker::{Engine, ExecSpec};
 use crate::error::{Error, Result};
@@ -57,6 +60,8 @@ pub struct Alone {
     pub networks: BTreeSet<String>,
     /// What its variables say.
     pub globals: Globals,
+    /// Who signs certificates, where a container does not say.
+    pub certificates: Certificates,
     /// Called when everything is served for the first time.
     pub ready: fn(),
 }
@@ -98,6 +103,7 @@ pub async fn run<E: Engine>(
             (Runner::container(engine, name, None), place, Stand::Separate(name.clone()), folders())
         }
     };
+    let places = Places { certs: folders.certs.clone(), html: folders.html.clone(), ..Places::of(&alone.layout) };
     let mut proxy = Proxy {
         engine,
         listener,
@@ -109,6 +115,7 @@ pub async fn run<E: Engine>(
         ports: alone.ports,
         features: None,
         allowed: alone.networks.clone(),
+        certs: Certs::new(places, alone.certificates.clone()),
         owner: None,
         container: None,
         told: Vec::new(),

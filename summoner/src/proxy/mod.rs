@@ -5,6 +5,7 @@
 //! for a moment of quiet, apply, and look at everything again now and then. Called by the command line and the daemon.
 
 mod alone;
+mod certs;
 mod feed;
 mod known;
 mod managed;

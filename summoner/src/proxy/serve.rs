@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::certs::Certs;
 use super::managed::Managed;
 use super::owner::{self, Folders, Stamp};
 use super::status::{self, State, Status, Told};
@@ -53,6 +54,7 @@ pub(super) struct Proxy<'a, E> {
     pub features: Option<(String, Features)>,
     /// Networks that nginx may join; empty is all.
     pub allowed: BTreeSet<String>,
+    pub certs: Certs,
     pub owner: Option<(Stamp, UserFiles)>,
     /// nginx's container, when there is one.
     pub container: Option<Described>,
@@ -276,6 +278,7 @@ impl<E: Engine> Serve for Proxy<'_, E> {
             self.live.forget();
         }
         let mut came = self.live.install(&Drawing { sites: &resolved.sites, settings: &settings }).await?;
+        self.certs.want(&resolved.certificates);
         if !runs {
             self.start().await?;
             came.live = true;
@@ -284,8 +287,15 @@ impl<E: Engine> Serve for Proxy<'_, E> {
     }
 
     async fn changed(&mut self) -> Result<bool> {
+        self.certs.begin();
         let stamp = self.folders.stamp()?;
         Ok(self.owner.as_ref().is_none_or(|(seen, _)| *seen != stamp))
+    }
+
+    async fn woken(&mut self) {
+        for line in self.certs.came().await {
+            self.note(&line);
+        }
     }
 
     fn concerns(&self, happened: &Happened) -> bool {

@@ -36,6 +36,9 @@ impl Serve for Hand {
     async fn changed(&mut self) -> Result<bool> {
         Ok(false)
     }
+    async fn woken(&mut self) {
+        std::future::pending().await
+    }
     fn concerns(&self, _: &Happened) -> bool {
         false
     }

@@ -27,6 +27,8 @@ pub trait Serve: Send {
     fn serve(&mut self, asking: &[Asking], whole: bool, since: Instant) -> impl Future<Output = Result<()>> + Send;
     /// Whether something besides the containers changed: the owner's files, certificates.
     fn changed(&mut self) -> impl Future<Output = Result<bool>> + Send;
+    /// Returns when something came that was waited for beside the loop; may be dropped and asked for again.
+    fn woken(&mut self) -> impl Future<Output = ()> + Send;
     /// Whether an event is about the proxy itself.
     fn concerns(&self, happened: &Happened) -> bool;
     /// Everything is served for the first time.
@@ -80,6 +82,10 @@ pub async fn watch<E: Engine, S: Serve>(engine: &E, serve: &mut S, stopped: impl
                         serve.ready();
                     }
                 }
+            }
+            () = serve.woken() => {
+                force = true;
+                pace.touch(Instant::now());
             }
             _ = resync.tick() => match known.resync(engine).await {
                 Ok(()) => {
