@@ -70,7 +70,7 @@ impl Certs {
         self.task = Some(tokio::task::spawn_blocking(move || {
             Handle::current().block_on(async move {
                 let force = BTreeSet::new();
-                let tending = Tending { places: &places, wanted: &wanted, force: &force, now: Utc::now() };
+                let tending = Tending::of(&places, &wanted, &force, Utc::now());
                 tokio::select! {
                     done = tend(&tending) => done,
                     _ = stopped => Ok(Vec::new()),
