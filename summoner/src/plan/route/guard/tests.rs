@@ -69,7 +69,7 @@ fn the_fixture_is_what_is_rendered() {
 fn without_njs_the_list_is_a_part_of_the_configuration() {
     let text = configuration(Means::Map);
     assert!(!text.contains("js_") && !text.contains("load_module"));
-    assert!(text.contains("geo $summoner_ban {\n            default \"\";\n            include /etc/nginx/summoner/bans.map;\n"), "{text}");
+    assert!(text.contains("geo $summoner_ban {\n        default \"\";\n        include /etc/nginx/summoner/bans.map;\n"), "{text}");
 }
 
 #[test]
