@@ -41,7 +41,7 @@ fn options(kind: DatabaseKind) -> &'static [&'static str] {
 }
 
 /// A table that is made and filled in one run is then written once, not a second time to the log (PostgreSQL, "Populating a
-/// Database": wal_level minimal needs the other two). Not for a server that is told something else of its log.
+/// Database": `wal_level` minimal needs the other two). Not for a server that is told something of its log.
 const ONCE: [&str; 6] = ["-c", "wal_level=minimal", "-c", "max_wal_senders=0", "-c", "archive_mode=off"];
 /// What such words hold.
 const OF_THE_LOG: [&str; 4] = ["wal", "archive", "replica", "config_file"];
