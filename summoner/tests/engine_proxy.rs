@@ -28,7 +28,7 @@ macro_rules! tables {
     };
 }
 
-tables! { ports paths headers tls files globals defaults untrusted custom proxied host }
+tables! { ports paths headers tls files globals defaults untrusted custom proxied host joins }
 
 #[test]
 fn the_suite_is_large_enough() {

@@ -5,6 +5,7 @@
 //! net NAME [v6] [public]            a network that the proxy is on; the first is the containers' own
 //! away NAME                         a network that the proxy is not on
 //! host                              the proxy runs in host mode; {http} and {https} are free ports
+//! joins                             the proxy may join networks by itself
 //! case WORDS                        {h} is then a host name of the case's own, {n} its number, {p} a free port of this host
 //! file PATH CONTENT                 below the proxy's /etc/nginx or, with html/…, its web folder
 //! copy FROM TO                      one of these files, again
@@ -29,6 +30,8 @@ pub struct World {
     /// Networks without the proxy.
     pub away: Vec<String>,
     pub host_mode: bool,
+    /// The proxy may join other networks than its own.
+    pub joins: bool,
     pub given: Given,
     pub cases: Vec<Case>,
 }
@@ -142,6 +145,7 @@ fn head(world: &mut World, line: usize, words: &[String]) {
         "net" => world.networks.push((words[1].clone(), has("v6"), has("public"))),
         "away" => world.away.push(words[1].clone()),
         "host" => world.host_mode = true,
+        "joins" => world.joins = true,
         "file" | "cert" | "copy" => given(&mut world.given, words),
         other => panic!("line {line}: what is `{other}` before the first case?"),
     }

@@ -204,7 +204,11 @@ impl Running {
         env.push(("DOCKER_CONTAINER_FILTERS".to_owned(), format!("label=summoner.test={}", self.mark)));
         let (mut body, more) = self.container(NGINX, &networks, &[], &env);
         body["Entrypoint"] = json!(["/summoner"]);
-        body["Cmd"] = json!(["proxy", "--nginx", "here"]);
+        let mut command = vec!["proxy".to_owned(), "--nginx".to_owned(), "here".to_owned()];
+        for network in world.networks.iter().filter(|_| !world.joins) {
+            command.extend(["--network".to_owned(), self.network_name(&network.0)]);
+        }
+        body["Cmd"] = json!(command);
         let program = std::env::var("SUMMONER_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_summoner").to_owned());
         let mut binds = vec![format!("{program}:/summoner:ro"), format!("{}:/tmp/docker.sock", engine::socket())];
         for entry in std::fs::read_dir(self.folder.path()).expect("the folder").flatten() {
