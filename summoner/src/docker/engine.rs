@@ -3,7 +3,7 @@
 //! The client library throws the negotiated version away on the wire (facts: crates §3), so the version is pinned by
 //! us: the answers keep their shape when Docker is upgraded under a running daemon.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
@@ -113,6 +113,17 @@ impl Engine for Docker {
         let options = ListContainersOptionsBuilder::default().all(true).build();
         let list = self.client.list_containers(Some(options)).await.map_err(|error| failure::explain("list the containers", &error))?;
         Ok(list.into_iter().map(container).collect())
+    }
+
+    async fn matching(&self, filters: &[(String, String)]) -> Result<BTreeSet<String>> {
+        let mut by_name: HashMap<&str, Vec<&str>> = HashMap::new();
+        for (name, value) in filters {
+            by_name.entry(name).or_default().push(value);
+        }
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&by_name).build();
+        let list = self.client.list_containers(Some(options)).await;
+        let list = list.map_err(|error| failure::explain("list the containers that DOCKER_CONTAINER_FILTERS leaves", &error))?;
+        Ok(list.into_iter().filter_map(|container| container.id).collect())
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<ContainerDetail>> {

@@ -14,7 +14,7 @@ mod login;
 mod session;
 mod terminal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -122,6 +122,9 @@ pub trait Engine: Send + Sync {
     fn info(&self) -> impl Future<Output = Result<EngineInfo>> + Send;
     /// All containers, running or not, in one call.
     fn containers(&self) -> impl Future<Output = Result<Vec<Container>>> + Send;
+    /// Ids of the containers, running or not, that the engine's own filters leave: (`label`, `a=b`); those of one name are
+    /// alternatives.
+    fn matching(&self, filters: &[(String, String)]) -> impl Future<Output = Result<BTreeSet<String>>> + Send;
     /// One container in detail; None when there is none of that name or id.
     fn inspect(&self, container: &str) -> impl Future<Output = Result<Option<ContainerDetail>>> + Send;
     /// One container as the proxy needs to know it, by one question; None when there is none of that name or id.

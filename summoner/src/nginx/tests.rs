@@ -106,6 +106,9 @@ impl Engine for Fake {
     async fn info(&self) -> Result<EngineInfo> {
         never()
     }
+    async fn matching(&self, _: &[(String, String)]) -> Result<std::collections::BTreeSet<String>> {
+        never()
+    }
     async fn containers(&self) -> Result<Vec<Container>> {
         never()
     }

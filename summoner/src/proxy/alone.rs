@@ -123,14 +123,14 @@ pub async fn run<E: Engine>(
         on_ready: alone.ready,
     };
     if alone.nginx != Where::Here {
-        return watch(engine, &mut proxy, stopped).await;
+        return watch(engine, &mut proxy, &alone.globals.filters, stopped).await;
     }
     let end = async {
         stopped.await;
         child.quit().await;
     };
     tokio::select! {
-        ended = watch(engine, &mut proxy, end) => ended,
+        ended = watch(engine, &mut proxy, &alone.globals.filters, end) => ended,
         () = child.keep(listener, || {}) => Ok(()),
     }
 }

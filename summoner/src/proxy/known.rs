@@ -34,9 +34,21 @@ pub(super) struct Known {
     /// Ids to look at.
     dirty: BTreeSet<String>,
     gone: bool,
+    /// `DOCKER_CONTAINER_FILTERS`: who does not pass is nobody to us; the engine itself judges.
+    filters: Vec<(String, String)>,
 }
 
 impl Known {
+    /// Nobody yet, and of those that come only who passes these filters of the engine's.
+    pub(super) fn new(filters: &[(String, String)]) -> Self {
+        Self { filters: filters.to_vec(), ..Self::default() }
+    }
+
+    /// Ids that pass; None when all do.
+    async fn passing<E: Engine>(&self, engine: &E) -> Result<Option<BTreeSet<String>>> {
+        if self.filters.is_empty() { Ok(None) } else { engine.matching(&self.filters).await.map(Some) }
+    }
+
     /// Whoever asks, running or not.
     pub(super) fn asking(&self) -> Vec<Asking> {
         self.asking.values().cloned().collect()
@@ -76,6 +88,7 @@ impl Known {
     pub(super) async fn look<E: Engine>(&mut self, engine: &E) -> Result<bool> {
         let mut changed = std::mem::take(&mut self.gone);
         let ids: Vec<String> = self.dirty.iter().cloned().collect();
+        let passing = if ids.is_empty() { None } else { self.passing(engine).await? };
         let questions = ids.into_iter().map(|id| async move {
             let found = engine.describe(&id).await?;
             Ok::<_, Error>((id, found))
@@ -86,6 +99,7 @@ impl Known {
             self.dirty.remove(&id);
             changed |= match found {
                 None => self.asking.remove(&id).is_some(),
+                Some(_) if passing.as_ref().is_some_and(|passing| !passing.contains(&id)) => self.asking.remove(&id).is_some(),
                 Some(found) => match asking(found) {
                     None => {
                         self.silent.insert(id);
@@ -100,7 +114,10 @@ impl Known {
 
     /// Compares with the whole list: one call, and a question about each one that differs.
     pub(super) async fn resync<E: Engine>(&mut self, engine: &E) -> Result<()> {
-        let list = engine.containers().await?;
+        let mut list = engine.containers().await?;
+        if let Some(passing) = self.passing(engine).await? {
+            list.retain(|container| passing.contains(&container.id));
+        }
         let ids: BTreeSet<&str> = list.iter().map(|container| container.id.as_str()).collect();
         let before = self.asking.len();
         self.asking.retain(|id, _| ids.contains(id.as_str()));

@@ -63,6 +63,10 @@ const ASKS: [(&str, &str); 1] = [("VIRTUAL_HOST", "a.example.org")];
 
 /// Runs the loop while `story` does things to the engine.
 async fn run(engine: &Fake, hand: &Hand, story: impl Future<Output = ()>) {
+    run_filtered(engine, hand, &[], story).await;
+}
+
+async fn run_filtered(engine: &Fake, hand: &Hand, filters: &[(String, String)], story: impl Future<Output = ()>) {
     let (end, ended) = oneshot::channel::<()>();
     let mut serve = hand.clone();
     let stopped = async {
@@ -73,8 +77,23 @@ async fn run(engine: &Fake, hand: &Hand, story: impl Future<Output = ()>) {
         story.await;
         drop(end);
     };
-    let (watched, ()) = tokio::join!(watch(engine, &mut serve, stopped), story);
+    let (watched, ()) = tokio::join!(watch(engine, &mut serve, filters, stopped), story);
     watched.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_pass_the_filters_is_nobody() {
+    let (engine, hand) = (Fake::new(), Hand::default());
+    engine.make_asking("mine-old", &ASKS, &[]).unwrap();
+    engine.make_asking("other-old", &ASKS, &[]).unwrap();
+    run_filtered(&engine, &hand, &[("name".to_owned(), "mine".to_owned())], async {
+        assert_eq!(hand.last(), (vec!["mine-old".to_owned()], true));
+        engine.make_asking("other-new", &ASKS, &[]).unwrap();
+        engine.make_asking("mine-new", &ASKS, &[]).unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(hand.last().0, ["mine-new", "mine-old"]);
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

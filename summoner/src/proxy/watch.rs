@@ -37,15 +37,20 @@ pub trait Serve: Send {
     fn failed(&mut self, error: &Error);
 }
 
-/// Stays until `stopped` and serves what containers ask for. A failure of the engine or of nginx ends nothing.
+/// Stays until `stopped` and serves what containers ask for that pass these filters of the engine's. A failure of the engine or of nginx ends nothing.
 ///
 /// # Errors
 /// The first look fails: there is no engine.
-pub async fn watch<E: Engine, S: Serve>(engine: &E, serve: &mut S, stopped: impl Future<Output = ()>) -> Result<()> {
+pub async fn watch<E: Engine, S: Serve>(
+    engine: &E,
+    serve: &mut S,
+    filters: &[(String, String)],
+    stopped: impl Future<Output = ()>,
+) -> Result<()> {
     // The engine's own time, asked before the list: what happens in between is told again.
     let since = engine.info().await?.system_time.and_then(|time| time.timestamp_nanos_opt());
     let mut feed = Feed::new(engine, since);
-    let (mut known, mut pace) = (Known::default(), Pace::default());
+    let (mut known, mut pace) = (Known::new(filters), Pace::default());
     known.resync(engine).await?;
     let (mut whole, mut force, mut ready, mut pause) = (true, true, false, AGAIN);
     pace.touch(Instant::now());

@@ -20,7 +20,7 @@ use std::time::Duration;
 use regex::Regex;
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// Where the proxy is.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,6 @@
 //! The verbs of the engine, on the state in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -24,6 +24,14 @@ impl Engine for Fake {
             storage_driver: "overlay2".into(),
             system_time: None,
         })
+    }
+
+    async fn matching(&self, filters: &[(String, String)]) -> Result<BTreeSet<String>> {
+        let ids = self.look(|state| {
+            let named = |name: &str| filters.iter().all(|(kind, value)| kind == "name" && name.contains(value.as_str()));
+            state.containers.iter().filter(|known| named(&known.shown.name)).map(|known| known.shown.id.clone()).collect()
+        });
+        Ok(ids.await)
     }
 
     async fn containers(&self) -> Result<Vec<Container>> {

@@ -1,7 +1,7 @@
 //! The frame around the sites: our own `nginx.conf`, or the head of nginx-proxy's one file; and the marker that tells which
 //! generation runs.
 
-use super::host::{acme, listen, listen_http, listen_quic};
+use super::host::{acme, listen, listen_http, listen_quic, owners_page};
 use super::location::user_file;
 use super::settings::{Arrangement, ProxySettings};
 use super::shared::{self, access_log};
@@ -77,7 +77,7 @@ fn unknown(text: &mut Text, settings: &ProxySettings, quic: bool) -> Result<(), 
             acme(text);
         }
         if !own {
-            text.block("location", &[Param::ours("/")], |text| text.ours("return 503"));
+            nobody(text, settings);
             return;
         }
         text.line("root", &[Param::ours(PAGES)]);
@@ -102,7 +102,7 @@ fn unknown(text: &mut Text, settings: &ProxySettings, quic: bool) -> Result<(), 
             let file = |name| Param::ours(CERTS).then(&Param::ours(name));
             text.line("ssl_certificate", &[file("/default.crt")]);
             text.line("ssl_certificate_key", &[file("/default.key")]);
-            text.ours("return 503");
+            nobody(text, settings);
         } else {
             text.ours("ssl_reject_handshake on");
             text.remark("A known name in the handshake and another one in the request.");
@@ -110,6 +110,14 @@ fn unknown(text: &mut Text, settings: &ProxySettings, quic: bool) -> Result<(), 
         }
     });
     Ok(())
+}
+
+/// 503, with the owner's page when there is one; in a location, for a server's own `return` would answer for the page too.
+fn nobody(text: &mut Text, settings: &ProxySettings) {
+    if settings.error_page && settings.arrangement == Arrangement::Classic {
+        owners_page(text);
+    }
+    text.block("location", &[Param::ours("/")], |text| text.ours("return 503"));
 }
 
 fn silent(text: &mut Text, settings: &ProxySettings) {

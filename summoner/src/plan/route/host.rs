@@ -47,6 +47,14 @@ pub(super) fn write(site: &Site, settings: &ProxySettings) -> Result<String, Uns
             text.append(&content.inside);
         });
     }
+    if parts.certificate.is_none() && site.https != HttpsMethod::NoHttps && settings.default_certificate.is_some() {
+        text.block("server", &[], |text| {
+            text.remark("Without this, the handshake would end at the certificate for unknown names, which is not trusted here.");
+            listen_https(text, site, settings, parts.default);
+            text.line("server_name", std::slice::from_ref(&parts.name));
+            text.ours("ssl_reject_handshake on");
+        });
+    }
     Ok(text.finish())
 }
 
@@ -369,15 +377,20 @@ pub(super) fn listen(text: &mut Text, settings: &ProxySettings, port: u16, words
     }
 }
 
+/// `html/errors/50x.html`.
+pub(super) fn owners_page(text: &mut Text) {
+    text.remark("The owner's own page.");
+    text.ours("error_page 500 502 503 504 /50x.html");
+    text.block("location", &[Param::ours("="), Param::ours("/50x.html")], |text| {
+        text.line("root", &[Param::ours(HTML).then(&Param::ours("/errors"))]);
+        text.ours("internal");
+    });
+}
+
 /// What is shown when the application does not answer: a page that looks again, 503 and `Retry-After`.
 fn failures(text: &mut Text, site: &Site, settings: &ProxySettings, around: &Around<'_>) -> Result<(), Unsafe> {
     if settings.error_page && !around.ours() {
-        text.remark("The owner's own page.");
-        text.ours("error_page 500 502 503 504 /50x.html");
-        text.block("location", &[Param::ours("="), Param::ours("/50x.html")], |text| {
-            text.line("root", &[Param::ours(HTML).then(&Param::ours("/errors"))]);
-            text.ours("internal");
-        });
+        owners_page(text);
         return Ok(());
     }
     let is_down = |target: &Target| matches!(target, Target::Upstream(upstream) if upstream.servers.is_empty());
