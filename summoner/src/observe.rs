@@ -8,6 +8,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use sha2::{Digest, Sha256};
 
 use crate::acme;
 use crate::config::Config;
@@ -15,6 +16,7 @@ use crate::config::certificates::Issuer;
 use crate::disk;
 use crate::docker::Engine;
 use crate::error::{Error, Result};
+use crate::layout::ProxyFolder;
 use crate::minion::catalogue::Catalogue;
 use crate::name::InstanceId;
 use crate::nginx;
@@ -24,6 +26,9 @@ use crate::plan::state::{Container, Image, Memory, Network, Observed};
 use crate::plan::subnet::{Cidr, free_range};
 use crate::plan::wanted::{ContainerWanted, Given, InstanceWanted, LABEL_OWNER, Wanted, wanted};
 use crate::state::{self, secrets};
+
+/// Far above any list of people.
+const MAX_PASSWORDS_BYTES: u64 = 4 << 20;
 
 /// What is wanted and what is there.
 #[derive(Debug)]
@@ -100,6 +105,12 @@ pub async fn observe_with<E: Engine>(
         }
         if let Some(certificate) = acme::observe(layout, &route.host)? {
             observed.certificates.insert(route.host.clone(), certificate);
+        }
+    }
+    for name in wanted.instances.iter().filter_map(|instance| instance.access.auth.as_deref()) {
+        let path = layout.proxy_folder(ProxyFolder::Passwords).join(name);
+        if let Some(bytes) = disk::read_if_there(&path, MAX_PASSWORDS_BYTES)? {
+            observed.passwords.insert(name.to_owned(), hex::encode(Sha256::digest(bytes)));
         }
     }
     let proxy = nginx::Nginx::new(engine, layout, "");

@@ -35,10 +35,12 @@ use crate::minion::catalogue::Catalogue;
 use crate::name::InstanceId;
 use crate::observe::{Situation, observe};
 use crate::plan::deploy::{Scope, deploy};
-use crate::plan::route::ProxySettings;
+use crate::plan::route::guard::{Guard, Means};
 use crate::plan::route::settings::Trust;
+use crate::plan::route::{INSIDE, ProxySettings};
 use crate::plan::state::{InstanceMemory, Memory};
 use crate::plan::wanted::InstanceWanted;
+use crate::plan::wanted::Wanted;
 use crate::plan::{Action, Plan};
 use crate::state;
 
@@ -108,8 +110,8 @@ impl<E: Engine> World<'_, E> {
 
     /// The proxy's settings that its configuration depends on.
     #[must_use]
-    pub fn proxy_settings(&self) -> ProxySettings {
-        proxy_settings(self.config)
+    pub fn proxy_settings(&self, wanted: &Wanted) -> ProxySettings {
+        proxy_settings(self.config, wanted)
     }
 
     /// Looks, then decides.
@@ -118,17 +120,22 @@ impl<E: Engine> World<'_, E> {
     /// See [`observe`].
     pub async fn plan(&self, scope: &Scope) -> Result<(Situation, Plan)> {
         let situation = observe(self.engine, self.config, self.catalogue, self.now).await?;
-        let plan = deploy(&situation.wanted, &situation.observed, scope, &self.proxy_settings(), self.now);
+        let plan = deploy(&situation.wanted, &situation.observed, scope, &self.proxy_settings(&situation.wanted), self.now);
         Ok((situation, plan))
     }
 }
 
 /// The proxy's settings that its configuration depends on.
 #[must_use]
-pub fn proxy_settings(config: &Config) -> ProxySettings {
+pub fn proxy_settings(config: &Config, wanted: &Wanted) -> ProxySettings {
     let own = ProxySettings::own(config.proxy.http_port, config.proxy.https_port, &config.edge_network);
     let trusted = &config.proxy.trusted;
-    ProxySettings { trust: if trusted.is_empty() { Trust::Nobody } else { Trust::Networks(trusted.clone()) }, ..own }
+    let trust = if trusted.is_empty() { Trust::Nobody } else { Trust::Networks(trusted.clone()) };
+    // By the image's name alone, so that the plan and what is applied are of one mind before there is a container to ask.
+    let image = wanted.instances.iter().find(|instance| instance.proxy).and_then(|proxy| proxy.containers.first()).map(|c| &c.image);
+    let means = image.map_or(Means::Map, |image| Means::of_image(image));
+    let guard = config.bans.enabled.then(|| Guard { means, folder: INSIDE.to_owned() });
+    ProxySettings { trust, guard, ..own }
 }
 
 /// Makes the host what config.yml says.

@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{World, crash, probe};
+use crate::ban;
+use crate::config::Access;
 use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::minion::Smoke;
 use crate::name::{Domain, InstanceId};
 use crate::nginx::Nginx;
 use crate::observe::Situation;
+use crate::plan::route::guard::Means;
 use crate::plan::wanted::InstanceWanted;
 use crate::plan::{deploy, route};
 use crate::vhost::HostName;
@@ -24,6 +28,19 @@ pub(super) struct Routes<'a, E> {
     /// Hosts that the proxy refused when it was last told, each with its reason.
     refused: BTreeMap<Domain, String>,
     told: BTreeSet<HostName>,
+}
+
+/// What proves that an instance is served, from this machine and without a password: behind a closed door, that it is closed.
+fn at_the_door(smoke: &Smoke, access: &Access) -> Smoke {
+    if access.is_open() {
+        return smoke.clone();
+    }
+    let inside = match &smoke.expect[..] {
+        _ if access.auth.is_some() => Vec::new(),
+        [] => vec![200, 201, 202, 204],
+        expect => expect.to_vec(),
+    };
+    Smoke { expect: inside.into_iter().chain([401, 403]).collect(), contains: None, ..smoke.clone() }
 }
 
 impl<'a, E: Engine> Routes<'a, E> {
@@ -46,7 +63,11 @@ impl<'a, E: Engine> Routes<'a, E> {
         };
         crash::point();
         let nginx = Nginx::new(self.world.engine, self.world.layout(), &container.name);
-        let settings = self.world.proxy_settings();
+        let settings = self.world.proxy_settings(&self.situation.wanted);
+        if settings.guard.as_ref().is_some_and(|guard| guard.means == Means::Map) {
+            // Such an nginx does not start without its list.
+            ban::prepare(self.world.layout(), self.world.now).await?;
+        }
         let installed = nginx.install(&route::sites(&routes, &settings), &settings).await?;
         for closed in installed.quarantined.iter().filter(|closed| self.told.insert(closed.host.clone())) {
             self.world.tell(&Event::Note { message: format!("the route of {} is closed: {}", closed.host, closed.reason) });
@@ -65,7 +86,8 @@ impl<'a, E: Engine> Routes<'a, E> {
             instance: Some(instance.id.to_string()),
             message: format!("asking {} through the proxy", route.host),
         });
-        probe::smoke(self.world.config, &route.host, smoke, SMOKE)
+        let smoke = at_the_door(smoke, &instance.access);
+        probe::smoke(self.world.config, &route.host, &smoke, SMOKE)
             .await
             .map_err(|error| error.next(format!("summoner logs {}", instance.id)))
     }

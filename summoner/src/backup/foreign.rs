@@ -79,6 +79,7 @@ fn unknown(name: &ContainerName) -> InstanceWanted {
         configure: Vec::new(),
         smoke: None,
         sign_in: Vec::new(),
+        access: config::Access::default(),
         keeping: Keeping::default(),
     }
 }

@@ -5,6 +5,7 @@
 //! absent. `summoner bans` changes the same files; the guard takes that over within half a second.
 
 mod listen;
+mod reload;
 pub mod sources;
 pub mod store;
 
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::listen::Socket;
+pub use self::reload::InContainer;
 use self::sources::Source;
 use self::store::{SelfTest, Stamp, Stored};
 use crate::config::Bans;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
+use crate::config::Bans;
 use crate::config::certificates::{Authority, Certificates};
 use crate::daemon;
 use crate::docker::engine::Docker;
@@ -55,6 +56,9 @@ pub struct Args {
     /// Keep data here [default: where config.yml says, else /var/lib/summoner]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Lock out who fails to sign in with a password of htpasswd (only with the own container)
+    #[arg(long, conflicts_with = "nginx")]
+    bans: bool,
     /// Take the own container away and end; its data stays
     #[arg(long)]
     down: bool,
@@ -83,6 +87,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
         Where::Here | Where::Container(_) => (globals.http_port, globals.https_port),
     };
     let networks: BTreeSet<String> = args.network.iter().cloned().collect();
+    let bans = args.bans.then(|| (policy(context), engine.clone()));
     let alone = Alone {
         certificates: certificates(context, args, &globals),
         nginx,
@@ -91,6 +96,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
         ports,
         networks,
         globals,
+        bans,
         ready,
     };
     proxy::run(&engine, &alone, &listener, context.now, daemon::asked_to_end()).await?;
@@ -110,6 +116,11 @@ impl Listener for Plain {
             other => self.0.note(&format!("{other:?}")),
         }
     }
+}
+
+/// As config.yml says, where there is one.
+fn policy(context: &Context) -> Bans {
+    context.load().map_or_else(|_| Bans::default(), |loaded| loaded.config.bans)
 }
 
 /// The words that people's scripts wait for.

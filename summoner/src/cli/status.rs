@@ -8,9 +8,11 @@ use super::select;
 use super::show;
 use super::tending::{self, Tended};
 use crate::acme;
+use crate::ban::store;
 use crate::config::Instance;
 use crate::journal;
 use crate::observe::{Situation, observe};
+use crate::plan::ban::ProofVerdict;
 use crate::plan::cert::Lying;
 use crate::plan::schedule::{Clock, jobs};
 use crate::repository::Repository;
@@ -34,6 +36,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let mut report = Report::new(&situation.wanted, &situation.observed, context.now);
     backups(context, &loaded, &situation, &mut report)?;
     certificates(context, &loaded, &mut report)?;
+    guard(&loaded, &mut report)?;
     if let Some(selected) = selected {
         let ids: Vec<String> = selected.iter().map(|instance| instance.id.to_string()).collect();
         report.only(&ids);
@@ -85,6 +88,22 @@ fn certificates(context: &Context, loaded: &Loaded, report: &mut Report) -> Resu
             report.problems.push(Problem { id: "certificate-missing", instance: None, message, hint });
         }
     }
+    Ok(())
+}
+
+/// Nobody can be locked out, although config.yml asks for it.
+fn guard(loaded: &Loaded, report: &mut Report) -> Result<()> {
+    if !loaded.config.bans.enabled {
+        return Ok(());
+    }
+    let (stored, damaged) = store::read(&loaded.config.layout)?;
+    let mut problem = |message: String| {
+        report.problems.push(Problem { id: "bans", instance: None, message, hint: "summoner bans   (wiki/bans.md)".into() });
+    };
+    if let Some(verdict @ (ProofVerdict::Gateway | ProofVerdict::Unknown)) = stored.test.map(|test| test.verdict) {
+        problem(verdict.sentence().to_owned());
+    }
+    damaged.into_iter().for_each(problem);
     Ok(())
 }
 

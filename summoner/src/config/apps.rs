@@ -3,7 +3,7 @@
 use super::hosts::Hosts;
 use super::values::short;
 use super::written::{At, Written, WrittenApp};
-use super::{Backup, Instance, Minions, Resources};
+use super::{Access, Backup, Instance, Minions, Resources};
 use crate::fault::{Faults, did_you_mean};
 use crate::name::{App, Domain, InstanceId};
 
@@ -77,6 +77,7 @@ impl Resolver<'_> {
             environment: std::collections::BTreeMap::new(),
             resources: Resources::default(),
             version: None,
+            access: Access::default(),
             backup: self.backup.clone(),
         })
     }
@@ -131,6 +132,7 @@ impl Resolver<'_> {
             environment: app.environment.clone(),
             resources: app.resources.clone(),
             version: app.version.clone(),
+            access: app.access.clone(),
             backup,
         })
     }
@@ -168,6 +170,9 @@ fn no_host(app: &WrittenApp, minion: &str, faults: &mut Faults) {
     }
     if let Some(alias) = app.aliases.first() {
         faults.error(&alias.span, format!("apps.{name}.aliases has no effect: `{minion}` answers on no host name"));
+    }
+    if !app.access.is_open() {
+        faults.error(&app.name.span, format!("apps.{name}.access has no effect: `{minion}` answers on no host name"));
     }
 }
 

@@ -3,6 +3,7 @@
 //! Knows today's form and the 2017 form. [`read()`] is all that touches a disk; nothing here writes or asks an engine.
 //! Commands, the daemon and the dashboard call it; plans are made from what it gives.
 
+mod access;
 mod apps;
 mod backup;
 mod bans;
@@ -39,6 +40,7 @@ use crate::layout::Layout;
 use crate::minion::catalogue::Catalogue;
 use crate::name::{Domain, InstanceId};
 
+pub use access::Access;
 pub use bans::Bans;
 pub use init::{InitAnswers, Preset, init, presets};
 pub use load::load;
@@ -178,6 +180,8 @@ pub struct Instance {
     pub resources: Resources,
     /// Tag that replaces the catalogue's for the application's image.
     pub version: Option<String>,
+    /// Who may come to it.
+    pub access: Access,
     /// When it is backed up and what is kept.
     pub backup: Backup,
 }

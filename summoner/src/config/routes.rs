@@ -102,7 +102,7 @@ fn route(node: &Node, at: &str, hosts: &mut Hosts, faults: &mut Faults) -> Optio
     Some(Route { host: host?.value, aliases, https, to, paths, auth, allow, body_bytes, read_timeout })
 }
 
-fn list<T>(node: Option<&Node>, what: &str, one: impl Fn(&Node, &str, &mut Faults) -> Option<T>, faults: &mut Faults) -> Vec<T> {
+pub(super) fn list<T>(node: Option<&Node>, what: &str, one: impl Fn(&Node, &str, &mut Faults) -> Option<T>, faults: &mut Faults) -> Vec<T> {
     let Some(node) = node.filter(|node| !node.is_null()) else { return Vec::new() };
     let items = node.as_list().unwrap_or(std::slice::from_ref(node));
     if let Some(item) = items.get(MAX) {
@@ -251,7 +251,7 @@ fn folder(text: &str) -> Result<String, String> {
     })
 }
 
-fn file_name(text: &str) -> Result<String, String> {
+pub(super) fn file_name(text: &str) -> Result<String, String> {
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     if plain && !text.is_empty() && text.len() <= 200 && !text.starts_with('.') {
         Ok(text.to_owned())

@@ -115,7 +115,15 @@ struct App<'a> {
     version: Option<&'a str>,
     environment: BTreeMap<&'a str, Cow<'a, str>>,
     resources: Resources,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access: Option<Access<'a>>,
     backup: Backup<'a>,
+}
+
+#[derive(Serialize)]
+struct Access<'a> {
+    allow: Vec<String>,
+    auth: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -284,6 +292,10 @@ impl<'a> App<'a> {
                 memory_bytes: instance.resources.memory_bytes,
                 cpus: instance.resources.nano_cpus.map(|nano| nano as f64 / 1e9),
             },
+            access: (!instance.access.is_open()).then(|| Access {
+                allow: instance.access.allow.iter().map(ToString::to_string).collect(),
+                auth: instance.access.auth.as_deref(),
+            }),
             backup: Backup::of(&instance.backup),
         }
     }

@@ -11,7 +11,7 @@ use super::backup::WrittenBackup;
 use super::routes::network;
 use super::written::{At, Written, WrittenApp};
 use super::{Proxy, Resources};
-use super::{bans, certificates, values};
+use super::{access, bans, certificates, values};
 use crate::fault::Faults;
 use crate::name::Domain;
 use crate::yaml::{Fields, Node, kind_of};
@@ -145,6 +145,7 @@ fn app(mut app: WrittenApp, node: &Node, at: &str, faults: &mut Faults) -> Optio
         resources.finish(faults);
     }
     app.version = fields.take("version").and_then(|node| checked(node, &name("version"), values::tag, faults));
+    app.access = access::read(fields.take("access"), &name("access"), faults);
     app.backup = WrittenBackup::read(fields.take("backup"), &name("backup"), faults);
     fields.finish(faults);
     Some(app)

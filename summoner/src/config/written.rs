@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Bans, Proxy, Resources};
+use super::{Access, Bans, Proxy, Resources};
 use crate::config::backup::WrittenBackup;
 use crate::config::certificates::Certificates;
 use crate::name::{App, Domain};
@@ -54,6 +54,7 @@ pub(super) struct WrittenApp {
     pub(super) environment: BTreeMap<String, String>,
     pub(super) resources: Resources,
     pub(super) version: Option<String>,
+    pub(super) access: Access,
     pub(super) backup: WrittenBackup,
 }
 
@@ -68,6 +69,7 @@ impl WrittenApp {
             environment: BTreeMap::new(),
             resources: Resources::default(),
             version: None,
+            access: Access::default(),
             backup: WrittenBackup::default(),
         }
     }

@@ -4,6 +4,8 @@
 //! clock set. What a job does is its [`runner::Runner`]'s matter. Called by the command line.
 
 pub mod clock;
+pub mod companions;
+pub mod guard;
 pub mod jobs;
 pub mod program;
 pub mod runner;
@@ -17,6 +19,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use self::companions::{Companion, Companions};
 use self::jobs::Jobs;
 use self::runner::{Runner, Setup};
 use self::tender::Tender;
@@ -32,6 +35,9 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// A job that is told to stop has this long to start its application again. The service's `TimeoutStopSec` is longer.
 const STOP_DEADLINE: Duration = Duration::from_secs(90);
 
+/// Its companions have less: what they hold is written within a second.
+const COMPANIONS_DEADLINE: Duration = Duration::from_secs(15);
+
 /// Stays until `stopped` and runs every job at its time.
 ///
 /// # Errors
@@ -39,6 +45,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(90);
 pub async fn run<R: Runner>(
     runner: Arc<R>,
     setup: Arc<Setup>,
+    companions: Vec<Companion>,
     mut watch: Watch,
     listener: Box<dyn Listener>,
     now: impl Fn() -> DateTime<Utc>,
@@ -48,6 +55,7 @@ pub async fn run<R: Runner>(
     let _lock = Lock::take_runs(&setup.config.layout, "daemon", started_at).await?;
     let mut tender = Tender::new(Arc::clone(&runner));
     let mut jobs = Jobs::open(runner, setup, listener, started_at).await?;
+    let mut companions = Companions::start(companions, jobs.setup());
     systemd::ready();
     tokio::pin!(stopped);
     loop {
@@ -57,6 +65,7 @@ pub async fn run<R: Runner>(
                 jobs.note(&format!("{} was edited and is taken over", setup.config.path.display()));
                 jobs.adopt(setup, now()).await;
                 tender.hurry();
+                companions.adopt(jobs.setup());
             }
             Err(error) => jobs.note(&format!("the edited configuration is refused, the old one stays: {error}")),
         }
@@ -68,11 +77,13 @@ pub async fn run<R: Runner>(
         tokio::select! {
             joined = jobs.joined() => jobs.ended(joined, now()).await,
             said = tender.ended() => said.iter().for_each(|said| jobs.note(said)),
+            said = companions.said() => jobs.note(&said),
             () = tokio::time::sleep(pause) => {}
             () = &mut stopped => break,
         }
     }
     systemd::stopping();
+    companions.stop(COMPANIONS_DEADLINE).await.iter().for_each(|said| jobs.note(said));
     tender.stop(STOP_DEADLINE).await;
     jobs.stop(STOP_DEADLINE, &now).await;
     Ok(())

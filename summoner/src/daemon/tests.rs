@@ -103,6 +103,11 @@ impl Bed {
         Arc::new(load(&self.path()).unwrap())
     }
 
+    /// The configuration, to be changed.
+    pub(super) fn loaded(&self) -> Setup {
+        load(&self.path()).unwrap()
+    }
+
     fn now(&self) -> impl Fn() -> DateTime<Utc> + use<> {
         let (start, since, step) = (self.start, self.since, Arc::clone(&self.step));
         move || start + since.elapsed() + TimeDelta::seconds(step.load(Ordering::SeqCst))
@@ -113,7 +118,7 @@ impl Bed {
         let path = self.path();
         let watch = Watch::new(&self.path(), Box::new(move || load(&path)));
         let (fake, setup, heard, now) = (Arc::clone(&self.fake), self.setup(), Box::new(self.heard.clone()), self.now());
-        tokio::spawn(async move { run(fake, setup, watch, heard, now, stopped).await })
+        tokio::spawn(async move { run(fake, setup, Vec::new(), watch, heard, now, stopped).await })
     }
 
     /// Lets the daemon live for so long.

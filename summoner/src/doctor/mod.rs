@@ -7,6 +7,7 @@
 mod clock;
 mod dns;
 mod engine;
+mod guard;
 mod kernel;
 mod machine;
 pub(crate) mod own_addresses;
@@ -162,6 +163,7 @@ pub async fn examine(patient: &Patient<'_>) -> Vec<Check> {
     checks.extend(names);
     checks.extend([clock::check(patient), sync, zone::check(patient)]);
     checks.extend(storage::checks(patient));
+    checks.extend(guard::checks(patient));
     checks
 }
 

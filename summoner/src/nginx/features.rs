@@ -15,13 +15,12 @@ use tokio::time::timeout;
 use crate::docker::{Engine, ExecOutput, ExecSpec};
 use crate::error::{Error, Result};
 use crate::plan::route::features::Features;
+use crate::plan::route::guard::PROBE;
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(20);
 /// Tests a configuration that comes by standard input; nothing of it stays.
 const TEST: &str = "f=$(mktemp) && cat >\"$f\" && nginx -t -c \"$f\"; s=$?; rm -f \"$f\"; exit $s";
-/// Where the packages of nginx.org and of Debian put the module.
-const NJS: &str = "load_module /usr/lib/nginx/modules/ngx_http_js_module.so;\nevents {}\nhttp { js_shared_dict_zone zone=probe:1m; }\n";
 /// Older libraries refuse a list that holds a group that they do not know.
 const MLKEM: &str =
     "events {}\nhttp { ssl_ecdh_curve X25519MLKEM768:X25519; server { listen 127.0.0.1:8198 ssl; ssl_reject_handshake on; } }\n";
@@ -62,7 +61,7 @@ pub async fn in_container<E: Engine>(engine: &E, container: &str) -> Result<Feat
     };
     let asked = run(words(&["nginx", "-V"]), None).await?;
     let mlkem = run(words(&["sh", "-c", TEST]), Some(MLKEM)).await?;
-    let njs = run(words(&["sh", "-c", TEST]), Some(NJS)).await?;
+    let njs = run(words(&["sh", "-c", TEST]), Some(PROBE)).await?;
     together(container, &asked, &mlkem, &njs)
 }
 
@@ -73,7 +72,7 @@ pub async fn in_container<E: Engine>(engine: &E, container: &str) -> Result<Feat
 pub async fn here() -> Result<Features> {
     let asked = local(&words(&["nginx", "-V"]), "").await?;
     let mlkem = local(&words(&["sh", "-c", TEST]), MLKEM).await?;
-    let njs = local(&words(&["sh", "-c", TEST]), NJS).await?;
+    let njs = local(&words(&["sh", "-c", TEST]), PROBE).await?;
     together("this machine", &asked, &mlkem, &njs)
 }
 

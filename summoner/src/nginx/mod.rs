@@ -128,6 +128,14 @@ impl<'a, E: Engine> Nginx<'a, E> {
         Ok(Installed { id, live: address.is_some(), unchanged, quarantined })
     }
 
+    /// Makes nginx load again what the link names, when it runs.
+    ///
+    /// # Errors
+    /// The engine does not answer, or nginx cannot be told.
+    pub async fn load_again(&self) -> Result<()> {
+        if self.address().await?.is_none() { Ok(()) } else { self.hang_up().await }
+    }
+
     /// The configuration for an nginx that cannot be asked: one missing certificate would keep it from starting at all.
     fn startable(&self, sites: &[Site], settings: &ProxySettings) -> Result<Candidate> {
         let (mut fit, mut quarantined) = (Vec::new(), Vec::new());

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::cert::{self, Verdict};
-use super::route::{Generation, ProxySettings, RouteSpec, render, sites};
+use super::route::site::UserFile;
+use super::route::{Generation, PASSWORDS, ProxySettings, RouteSpec, render, sites};
 use super::state::{Container, Observed, Running};
 use super::wanted::{ContainerWanted, InstanceWanted, LABEL_HASH, LABEL_INSTANCE, LABEL_OWNER, LABEL_SERVICE, NetworkWanted, Wanted};
 use super::{Action, Obstacle, Plan, Step};
@@ -69,10 +70,18 @@ pub fn routes<'a>(instances: impl IntoIterator<Item = &'a InstanceWanted>, obser
             aliases: route.aliases.clone(),
             container: route.container.clone(),
             settings: route.settings.clone(),
+            sign_ins: instance.sign_in.clone(),
+            allow: instance.access.allow.clone(),
+            passwords: instance.access.auth.as_deref().map(|name| password_file(name, observed)),
             certificate: observed.certificates.get(&route.host).map(|certificate| certificate.fingerprint.clone()).unwrap_or_default(),
         })
     });
     specs.collect()
+}
+
+/// A file of names and passwords; one that is not there has no fingerprint, and the renderer keeps its host closed.
+fn password_file(name: &str, observed: &Observed) -> UserFile {
+    UserFile { path: format!("{PASSWORDS}/{name}"), fingerprint: observed.passwords.get(name).cloned().unwrap_or_default() }
 }
 
 /// nginx's configuration once a scope is done: with all of its routes, and those of others that are there already.

@@ -162,6 +162,8 @@ pub struct Observed {
     pub generation: Option<String>,
     /// The hosts that this generation serves.
     pub served: BTreeSet<Domain>,
+    /// Files of names and passwords that somebody asks for and that are there, with their hashes.
+    pub passwords: BTreeMap<String, String>,
 }
 
 /// What no engine can tell: kept in `state.json`.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -13,8 +14,11 @@ use super::owner::Folders;
 use super::serve::{Proxy, Stand};
 use super::watch::watch;
 use crate::acme::Places;
+use crate::ban::{self, Guard};
+use crate::config::Bans;
 use crate::config::certificates::Certificates;
 use crate::disk;
+use crate::docker::engine::Docker;
 use crate::docker::{Engine, ExecSpec};
 use crate::error::{Error, Result};
 use crate::event::{Event, Listener};
@@ -26,7 +30,7 @@ use crate::nginx::live::Live;
 use crate::nginx::place::Place;
 use crate::nginx::runner::Runner;
 use crate::plan::route::HTML;
-use crate::vhost::Globals;
+use crate::vhost::{self, Globals};
 
 /// nginx's own folder, here or in its container.
 const NGINX: &str = "/etc/nginx";
@@ -46,7 +50,7 @@ pub enum Where {
 }
 
 /// What the proxy is told.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Alone {
     /// Where nginx is.
     pub nginx: Where,
@@ -62,6 +66,8 @@ pub struct Alone {
     pub globals: Globals,
     /// Who signs certificates, where a container does not say.
     pub certificates: Certificates,
+    /// Locks out who fails to sign in; only with a container of our own. The engine again, for what outlives a borrow.
+    pub bans: Option<(Bans, Docker)>,
     /// Called when everything is served for the first time.
     pub ready: fn(),
 }
@@ -116,14 +122,25 @@ pub async fn run<E: Engine>(
         features: None,
         allowed: alone.networks.clone(),
         certs: Certs::new(places, alone.certificates.clone()),
+        guarded: alone.bans.is_some(),
         owner: None,
         container: None,
         told: Vec::new(),
         refused: BTreeSet::new(),
         on_ready: alone.ready,
     };
-    if alone.nginx != Where::Here {
-        return watch(engine, &mut proxy, &alone.globals.filters, stopped).await;
+    match (&alone.nginx, &alone.bans) {
+        (Where::Here, _) => {}
+        (Where::Own(_), Some((bans, docker))) => {
+            // Its list must be there before nginx starts.
+            ban::prepare(&alone.layout, now).await?;
+            let guard = Guard::run(guarding(alone, bans, docker), docker, listener, Utc::now, std::future::pending());
+            return tokio::select! {
+                ended = watch(engine, &mut proxy, &alone.globals.filters, stopped) => ended,
+                ended = guard => ended,
+            };
+        }
+        (Where::Own(_) | Where::Container(_), _) => return watch(engine, &mut proxy, &alone.globals.filters, stopped).await,
     }
     let end = async {
         stopped.await;
@@ -132,6 +149,19 @@ pub async fn run<E: Engine>(
     tokio::select! {
         ended = watch(engine, &mut proxy, &alone.globals.filters, end) => ended,
         () = child.keep(listener, || {}) => Ok(()),
+    }
+}
+
+fn guarding(alone: &Alone, bans: &Bans, docker: &Docker) -> ban::Setup {
+    let trusted = if let vhost::Trust::Networks(networks) = &alone.globals.trust { networks.clone() } else { Vec::new() };
+    let reload = ban::InContainer { docker: docker.clone(), layout: alone.layout.clone(), container: alone.name.clone() };
+    ban::Setup {
+        layout: alone.layout.clone(),
+        policy: bans.clone(),
+        trusted,
+        sources: Vec::new(),
+        docker: None,
+        reload: Some(Arc::new(reload)),
     }
 }
 

@@ -19,9 +19,10 @@ use crate::nginx::features;
 use crate::nginx::live::{Came, Closed, Draw, Drawn, Live, Part};
 use crate::plan::route::features::Features;
 use crate::plan::route::files::UserFiles;
+use crate::plan::route::guard::{Guard, Means};
 use crate::plan::route::resolve::{self, Asking, Resolved};
 use crate::plan::route::settings::{Arrangement, ProxySettings};
-use crate::plan::route::{self, CERTS, CLASSIC, Site};
+use crate::plan::route::{self, CERTS, CLASSIC, INSIDE, Site};
 use crate::vhost::Globals;
 
 /// How long nginx may take to run after its container was started.
@@ -55,6 +56,8 @@ pub(super) struct Proxy<'a, E> {
     /// Networks that nginx may join; empty is all.
     pub allowed: BTreeSet<String>,
     pub certs: Certs,
+    /// Who fails to sign in is locked out.
+    pub guarded: bool,
     pub owner: Option<(Stamp, UserFiles)>,
     /// nginx's container, when there is one.
     pub container: Option<Described>,
@@ -273,6 +276,10 @@ impl<E: Engine> Serve for Proxy<'_, E> {
         let arrangement = if matches!(self.stand, Stand::Managed(_)) { Arrangement::Own } else { Arrangement::Classic };
         let mut settings = view::settings(arrangement, self.ports, &self.globals, &files, &features);
         settings.marker_local = matches!(self.stand, Stand::Child) || self.container.as_ref().is_some_and(|own| own.host_mode);
+        if self.guarded {
+            let means = if features.njs { Means::Script } else { Means::Map };
+            settings.guard = Some(Guard { means, folder: INSIDE.to_owned() });
+        }
         settings.error_page = self.folders.html.join(owner::ERROR_PAGE).is_file();
         if whole {
             self.live.forget();

@@ -21,6 +21,7 @@ pub fn asked(host: HostName, locations: Vec<Location>) -> Site {
         external_ports: (80, 443),
         internal_only: false,
         allow: Vec::new(),
+        sign_ins: Vec::new(),
         server_tokens: None,
         non_get_redirect: 301,
         acme_location: true,

@@ -1,6 +1,7 @@
 //! The frame around the sites: our own `nginx.conf`, or the head of nginx-proxy's one file; and the marker that tells which
 //! generation runs.
 
+use super::guard;
 use super::host::{acme, listen, listen_http, listen_quic, owners_page};
 use super::location::user_file;
 use super::settings::{Arrangement, ProxySettings};
@@ -19,6 +20,9 @@ pub(super) fn nginx_conf(settings: &ProxySettings, quic: bool) -> Result<String,
     text.remark("Long: a reload must not cut an editor's or a chat's connection.");
     text.ours("worker_shutdown_timeout 1h");
     text.ours("error_log /dev/stderr notice");
+    if let Some(guard) = &settings.guard {
+        guard::main(&mut text, guard);
+    }
     text.block("events", &[], |text| text.ours("worker_connections 4096"));
     let mut inside = Text::at_depth(1);
     general(&mut inside);
@@ -69,24 +73,28 @@ fn general(text: &mut Text) {
 fn unknown(text: &mut Text, settings: &ProxySettings, quic: bool) -> Result<(), Unsafe> {
     let own = settings.arrangement == Arrangement::Own;
     text.remark("Names that nobody asked for: first, so that it is the default unless another server says that it is.");
-    text.block("server", &[], |text| {
+    text.try_block("server", &[], |text| {
         listen_http(text, settings, false);
         text.ours("server_name _");
-        silent(text, settings);
+        silent(text, settings)?;
+        if let Some(guard) = &settings.guard {
+            guard::clock(text, guard);
+        }
         if settings.acme_unknown_host {
             acme(text);
         }
         if !own {
             nobody(text, settings);
-            return;
+            return Ok(());
         }
         text.line("root", &[Param::ours(PAGES)]);
         text.ours("error_page 404 /unknown.html");
         text.block("location", &[Param::ours("/")], |text| text.ours("return 404"));
         text.block("location", &[Param::ours("="), Param::ours("/unknown.html")], |text| text.ours("internal"));
-    });
+        Ok(())
+    })?;
     let certificate = settings.default_certificate.as_deref().map(super::fingerprint).transpose()?;
-    text.block("server", &[], |text| {
+    text.try_block("server", &[], |text| {
         let words: &[&'static str] = if settings.features.http2_directive { &["ssl"] } else { &["ssl", "http2"] };
         listen(text, settings, settings.listen.https, words, false);
         if settings.features.http2_directive {
@@ -96,7 +104,7 @@ fn unknown(text: &mut Text, settings: &ProxySettings, quic: bool) -> Result<(), 
             listen_quic(text, settings, false);
         }
         text.ours("server_name _");
-        silent(text, settings);
+        silent(text, settings)?;
         if let Some(hash) = &certificate {
             text.note("certificate", hash);
             let file = |name| Param::ours(CERTS).then(&Param::ours(name));
@@ -108,8 +116,8 @@ fn unknown(text: &mut Text, settings: &ProxySettings, quic: bool) -> Result<(), 
             text.remark("A known name in the handshake and another one in the request.");
             text.ours("return 421");
         }
-    });
-    Ok(())
+        Ok(())
+    })
 }
 
 /// 503, with the owner's page when there is one; in a location, for a server's own `return` would answer for the page too.
@@ -120,9 +128,9 @@ fn nobody(text: &mut Text, settings: &ProxySettings) {
     text.block("location", &[Param::ours("/")], |text| text.ours("return 503"));
 }
 
-fn silent(text: &mut Text, settings: &ProxySettings) {
+fn silent(text: &mut Text, settings: &ProxySettings) -> Result<(), Unsafe> {
     if settings.arrangement == Arrangement::Classic {
-        access_log(text, settings);
+        access_log(text, settings)?;
     }
     if settings.server_tokens == Some(false) {
         text.ours("server_tokens off");
@@ -130,4 +138,5 @@ fn silent(text: &mut Text, settings: &ProxySettings) {
     text.remark("Every map of ours needs its variables, also where no site sets them.");
     text.ours("set $upgrade_policy none");
     text.ours("set $upstream_keepalive false");
+    Ok(())
 }

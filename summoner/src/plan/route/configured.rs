@@ -1,14 +1,11 @@
 //! `routes:` of config.yml as sites.
 
-use super::HTML;
 use super::files::UserFiles;
 use super::settings::{HSTS, ProxySettings};
 use super::site::{Address, Certificate, Location, LocationSettings, Server, Site, Source, Target, Upgrade, Upstream, UserFile};
+use super::{HTML, PASSWORDS};
 use crate::config::{Route, RouteTarget};
 use crate::vhost::{HostName, HttpsMethod, KeepAlive, PathMatch, Protocol};
-
-/// Where files of names and passwords are, inside the proxy's container.
-const PASSWORDS: &str = "/etc/nginx/htpasswd";
 
 /// The site of a route. Without a certificate http serves what https would lead to, unless only https may.
 ///
@@ -43,6 +40,7 @@ pub fn configured(route: &Route, certificate: Option<Certificate>, files: &UserF
         external_ports: (settings.http_port, settings.https_port),
         internal_only: false,
         allow: route.allow.clone(),
+        sign_ins: Vec::new(),
         server_tokens: None,
         non_get_redirect: 308,
         acme_location: true,

@@ -17,7 +17,7 @@ pub struct Features {
     pub http3: bool,
     /// The group X25519MLKEM768 (OpenSSL 3.5): any older library refuses the whole configuration, so it is probed.
     pub mlkem: bool,
-    /// The njs module can be loaded; probed, since it is a file of its own.
+    /// The njs module can be loaded and does what the guard needs; probed, since it is a file of its own.
     pub njs: bool,
 }
 

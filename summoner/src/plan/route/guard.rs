@@ -43,6 +43,26 @@ pub enum Means {
     Map,
 }
 
+/// The first nginx whose images hold an njs that can do all of it (0.8.1), as major and minor.
+const SCRIPTED: (u32, u32) = (1, 26);
+
+impl Means {
+    /// What an nginx of this image can, by its name: the official images hold njs beside nginx, but the slim ones. One that
+    /// is not known gets what every nginx can.
+    #[must_use]
+    pub fn of_image(image: &str) -> Self {
+        let image = image.split_once('@').map_or(image, |(name, _)| name);
+        let name = image.rsplit('/').next().unwrap_or_default();
+        let Some(("nginx", tag)) = name.split_once(':') else { return Self::Map };
+        let mut numbers = tag.split(['.', '-']).map(str::parse::<u32>);
+        let version = match (numbers.next(), numbers.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+            _ => return Self::Map,
+        };
+        if version >= SCRIPTED && !tag.contains("slim") { Self::Script } else { Self::Map }
+    }
+}
+
 /// The guard of one proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
@@ -56,7 +76,7 @@ pub struct Guard {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch<'a> {
     /// Whose they are, as bans name it: the instance.
-    pub instance: &'a str,
+    pub instance: String,
     /// What its minion says.
     pub sign_ins: &'a [SignIn],
 }
@@ -182,7 +202,7 @@ fn rules(text: &mut Text, watch: &Watch<'_>) -> Result<(), Unsafe> {
     text.ours("set $summoner_rule \"\"");
     text.ours("set $summoner_request \"$request_method $uri\"");
     for sign_in in watch.sign_ins {
-        let rule = Param::data("a way to sign in", &line::rule(watch.instance, sign_in))?;
+        let rule = Param::data("a way to sign in", &line::rule(&watch.instance, sign_in))?;
         for path in &sign_in.paths {
             let pattern = pattern(&sign_in.method, path)?;
             let condition = [Param::ours("($summoner_request"), Param::ours("~*"), pattern, Param::ours(")")];

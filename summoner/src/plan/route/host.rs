@@ -1,5 +1,6 @@
 //! One site: its upstreams, the redirects to it, and the server that answers.
 
+use super::guard::{self, Watch};
 use super::headers::{self, Header};
 use super::location::{self, Around, user_file};
 use super::settings::{Arrangement, ProxySettings};
@@ -25,12 +26,12 @@ pub(super) fn write(site: &Site, settings: &ProxySettings) -> Result<String, Uns
     let content = content(site, settings, &parts)?;
     text.append(&content.upstreams);
     if let Some(server) = http_only(site, settings, &parts) {
-        text.block("server", &[], server);
+        text.try_block("server", &[], server)?;
     }
     let serves_http = parts.serves_http(site);
     let tls = parts.certificate.as_ref().filter(|_| site.https != HttpsMethod::NoHttps);
     if !parts.aliases.is_empty() && (serves_http || tls.is_some()) {
-        text.block("server", &[], |text| aliases(text, site, settings, &parts));
+        text.try_block("server", &[], |text| aliases(text, site, settings, &parts))?;
     }
     if serves_http || tls.is_some() {
         text.block("server", &[], |text| {
@@ -191,7 +192,10 @@ fn content(site: &Site, settings: &ProxySettings, parts: &Parts) -> Result<Conte
     let around = Around { site, settings, server_headers: &headers };
     let mut content = Content { upstreams: Text::default(), inside: Text::at_depth(1) };
     let text = &mut content.inside;
-    common(text, site, settings);
+    common(text, site, settings)?;
+    if settings.guard.is_some() {
+        guard::server(text, watched(site).as_ref())?;
+    }
     if site.external_ports != (settings.http_port, settings.https_port) {
         outside_ports(text, site.external_ports);
     }
@@ -224,13 +228,20 @@ fn content(site: &Site, settings: &ProxySettings, parts: &Parts) -> Result<Conte
     Ok(content)
 }
 
-fn common(text: &mut Text, site: &Site, settings: &ProxySettings) {
+/// Where people sign in, of an instance that says so.
+fn watched(site: &Site) -> Option<Watch<'_>> {
+    let Source::Instance(instance) = &site.source else { return None };
+    (!site.sign_ins.is_empty()).then(|| Watch { instance: instance.to_string(), sign_ins: &site.sign_ins })
+}
+
+fn common(text: &mut Text, site: &Site, settings: &ProxySettings) -> Result<(), Unsafe> {
     if settings.arrangement == Arrangement::Classic {
-        access_log(text, settings);
+        access_log(text, settings)?;
     }
     if let Some(tokens) = site.server_tokens.or(settings.server_tokens) {
         text.line("server_tokens", &[Param::ours(if tokens { "on" } else { "off" })]);
     }
+    Ok(())
 }
 
 /// Where a site has other ports than the proxy.
@@ -268,7 +279,11 @@ fn quic(site: &Site, settings: &ProxySettings) -> bool {
 }
 
 /// The server on port 80 that does not answer with the application: it redirects, or serves the challenge alone.
-fn http_only<'a>(site: &'a Site, settings: &'a ProxySettings, parts: &'a Parts) -> Option<impl FnOnce(&mut Text) + 'a> {
+fn http_only<'a>(
+    site: &'a Site,
+    settings: &'a ProxySettings,
+    parts: &'a Parts,
+) -> Option<impl FnOnce(&mut Text) -> Result<(), Unsafe> + 'a> {
     let redirect = match site.https {
         HttpsMethod::Redirect => true,
         HttpsMethod::NoHttp if site.acme_location => false,
@@ -278,7 +293,7 @@ fn http_only<'a>(site: &'a Site, settings: &'a ProxySettings, parts: &'a Parts) 
         listen_http(text, settings, parts.default);
         let names: Vec<Param> = std::iter::once(parts.name.clone()).chain(parts.aliases.iter().cloned()).collect();
         text.line("server_name", &names);
-        common(text, site, settings);
+        common(text, site, settings)?;
         if site.acme_location {
             acme(text);
         }
@@ -287,11 +302,12 @@ fn http_only<'a>(site: &'a Site, settings: &'a ProxySettings, parts: &'a Parts) 
         } else {
             text.block("location", &[Param::ours("/")], |text| text.ours("return 503"));
         }
+        Ok(())
     })
 }
 
 /// Further names, where they are not redirected with all of port 80 already.
-fn aliases(text: &mut Text, site: &Site, settings: &ProxySettings, parts: &Parts) {
+fn aliases(text: &mut Text, site: &Site, settings: &ProxySettings, parts: &Parts) -> Result<(), Unsafe> {
     let serves_http = parts.serves_http(site);
     let tls = parts.certificate.as_ref().filter(|_| site.https != HttpsMethod::NoHttps);
     if serves_http {
@@ -304,12 +320,13 @@ fn aliases(text: &mut Text, site: &Site, settings: &ProxySettings, parts: &Parts
     if let Some(certificate) = tls {
         certificate.write(text, site, settings);
     }
-    common(text, site, settings);
+    common(text, site, settings)?;
     headers::write(text, &server_headers(site, settings, parts));
     if site.acme_location && serves_http {
         acme(text);
     }
     redirect_all(text, if tls.is_some() { &parts.https_url } else { &parts.http_url }, site.non_get_redirect);
+    Ok(())
 }
 
 /// What the files of an authority's challenge need: nothing stands in its way, no password and no redirect.

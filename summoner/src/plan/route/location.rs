@@ -142,6 +142,10 @@ fn access(text: &mut Text, location: &Location, around: &Around<'_>) -> Result<(
             (HostName::Exact(host), PathMatch::Prefix(path)) => Param::data("the realm", &format!("Restricted {host}{path}"))?,
             _ => Param::ours("Restricted"),
         };
+        if file.fingerprint.is_empty() {
+            let reason = "is not in the proxy's folder htpasswd, so nobody may come in; `htpasswd -c` makes one";
+            return Err(Unsafe::Form { what: "the file of names and passwords", reason });
+        }
         text.line("auth_basic", &[realm]);
         text.line("auth_basic_user_file", &[plain_path_with_star("the file of passwords", &file.path)?]);
     }

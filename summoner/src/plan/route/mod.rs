@@ -48,6 +48,8 @@ pub const CERTS: &str = "/etc/nginx/certs";
 pub const HOSTS: &str = "hosts";
 /// Static files that everybody may read: challenges of ACME, the owner's error pages.
 pub const HTML: &str = "/usr/share/nginx/html";
+/// Where files of names and passwords are, inside the proxy's container.
+pub const PASSWORDS: &str = "/etc/nginx/htpasswd";
 /// The one file of nginx-proxy's arrangement.
 pub const CLASSIC: &str = "default.conf";
 /// Begins the line before a site's part of that file.
@@ -139,6 +141,9 @@ fn files(sites: &[(&Site, String)], settings: &ProxySettings) -> Result<Generati
     match settings.arrangement {
         Arrangement::Own => {
             files.insert("nginx.conf".to_owned(), base::nginx_conf(settings, quic)?);
+            if let Some(guard) = settings.guard.as_ref().filter(|guard| guard.means == guard::Means::Script) {
+                files.insert(guard::SCRIPT_FILE.to_owned(), guard::script(guard)?);
+            }
             files.insert("pages/unknown.html".to_owned(), pages::unknown());
             for (site, text) in sites {
                 files.insert(host_file(&site.name), text.clone());

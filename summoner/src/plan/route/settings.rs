@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::features::Features;
+use super::guard::Guard;
 use super::site::UserFile;
 use crate::vhost::{HostName, Hsts};
 
@@ -54,6 +55,8 @@ pub struct ProxySettings {
     pub error_page: bool,
     /// `dhparam/dhparam.pem`: for policies with classic Diffie-Hellman.
     pub dhparam: Option<UserFile>,
+    /// Who fails to sign in is locked out; None knows nothing of it.
+    pub guard: Option<Guard>,
     /// Where the marker listens: only on the loopback address when nginx is on the host's network or our child.
     pub marker_local: bool,
 }
@@ -166,6 +169,7 @@ impl ProxySettings {
             proxy_conf: None,
             error_page: false,
             dhparam: None,
+            guard: None,
             marker_local: false,
         }
     }

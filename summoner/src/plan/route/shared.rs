@@ -1,6 +1,7 @@
 //! What all sites share at the level of `http`: maps, headers to applications, the log. Nothing here may be a directive
 //! that a stock `nginx.conf` holds, since nginx takes each of those once.
 
+use super::guard;
 use super::settings::{AccessLog, Arrangement, Escape, ProxySettings, Trust};
 use super::tls;
 use super::writer::{Param, Text, Unsafe};
@@ -30,7 +31,11 @@ pub(super) fn write(text: &mut Text, settings: &ProxySettings) -> Result<(), Uns
     ports(text, settings);
     forwarded(text, settings)?;
     security(text);
-    headers(text, settings)
+    headers(text, settings)?;
+    if let Some(guard) = &settings.guard {
+        guard::http(text, guard)?;
+    }
+    Ok(())
 }
 
 fn resolver(text: &mut Text, settings: &ProxySettings) -> Result<(), Unsafe> {
@@ -92,18 +97,21 @@ fn log(text: &mut Text, settings: &ProxySettings) -> Result<(), Unsafe> {
         }
     }
     if settings.arrangement == Arrangement::Own {
-        access_log(text, settings);
+        access_log(text, settings)?;
     }
     Ok(())
 }
 
 /// The log's own lines: once in our own `nginx.conf`; in each server beside a stock one, which has a log of its own.
-pub(super) fn access_log(text: &mut Text, settings: &ProxySettings) {
+pub(super) fn access_log(text: &mut Text, settings: &ProxySettings) -> Result<(), Unsafe> {
     match (&settings.log, settings.arrangement) {
+        // `off` would silence the guard's line too, which alone takes the place of nginx's own.
+        (AccessLog::Off, _) if settings.guard.is_some() => {}
         (AccessLog::Off, _) => text.ours("access_log off"),
         (_, Arrangement::Own) => text.ours("access_log /dev/stdout summoner"),
         (_, Arrangement::Classic) => text.ours("access_log /var/log/nginx/access.log summoner"),
     }
+    settings.guard.as_ref().map_or(Ok(()), |guard| guard::log(text, guard))
 }
 
 /// A path that needs no quotes.

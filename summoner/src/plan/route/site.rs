@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::minion::SignIn;
 use crate::name::{Domain, InstanceId};
 use crate::vhost::{Balance, HostName, Hsts, HttpsMethod, KeepAlive, PathMatch, Protocol, VerifyClient};
 
@@ -39,6 +40,8 @@ pub struct Site {
     pub internal_only: bool,
     /// Only these; empty lets everyone in.
     pub allow: Vec<IpNet>,
+    /// Where people sign in, for the guard to watch; only an instance has any.
+    pub sign_ins: Vec<SignIn>,
     /// None is the proxy's default.
     pub server_tokens: Option<bool>,
     /// Status of the redirect for what is neither GET nor HEAD: 301, 307, 308.

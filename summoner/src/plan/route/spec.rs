@@ -1,8 +1,10 @@
 //! Our instances as sites: what a minion says of its route, with the proxy's own rules around it.
 
+use ipnet::IpNet;
+
 use super::settings::{HSTS, ProxySettings};
-use super::site::{Address, Certificate, Location, LocationSettings, Server, Site, Source, Target, Upgrade, Upstream};
-use crate::minion::{self, PathTarget, RoutePath};
+use super::site::{Address, Certificate, Location, LocationSettings, Server, Site, Source, Target, Upgrade, Upstream, UserFile};
+use crate::minion::{self, PathTarget, RoutePath, SignIn};
 use crate::name::{Domain, InstanceId};
 use crate::vhost::{HostName, HttpsMethod, KeepAlive, PathMatch, Protocol};
 
@@ -19,6 +21,12 @@ pub struct RouteSpec {
     pub container: String,
     /// What the minion asks for.
     pub settings: minion::Route,
+    /// Where people sign in.
+    pub sign_ins: Vec<SignIn>,
+    /// Only these networks; empty is everybody.
+    pub allow: Vec<IpNet>,
+    /// Who may come in; without a fingerprint the file is not there, and the host stays closed.
+    pub passwords: Option<UserFile>,
     /// Fingerprint of the host's certificate (hexadecimal): a new one makes a new generation, so nginx loads it.
     pub certificate: String,
 }
@@ -38,6 +46,9 @@ pub fn site(spec: &RouteSpec, settings: &ProxySettings) -> Site {
     locations.extend(route.paths.iter().enumerate().map(|(number, path)| own_path(spec, number, path, settings)));
     let upstream = upstream(spec, spec.host.as_str().to_owned(), route.port, settings);
     locations.push(location(PathMatch::Prefix("/".to_owned()), Target::Upstream(upstream), whole(route)));
+    for location in &mut locations {
+        location.passwords.clone_from(&spec.passwords);
+    }
     Site {
         name: HostName::Exact(spec.host.as_str().to_owned()),
         aliases: spec.aliases.clone(),
@@ -57,7 +68,8 @@ pub fn site(spec: &RouteSpec, settings: &ProxySettings) -> Site {
         http3: false,
         external_ports: (settings.http_port, settings.https_port),
         internal_only: false,
-        allow: Vec::new(),
+        allow: spec.allow.clone(),
+        sign_ins: spec.sign_ins.clone(),
         server_tokens: None,
         non_get_redirect: 308,
         acme_location: true,

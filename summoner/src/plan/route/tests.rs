@@ -33,6 +33,9 @@ pub(crate) fn sample(host: &str) -> RouteSpec {
             headers: BTreeMap::new(),
             paths: Vec::new(),
         },
+        sign_ins: Vec::new(),
+        allow: Vec::new(),
+        passwords: None,
         certificate: "ab12".to_owned(),
     }
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use crate::compose::Service;
-use crate::config::Config;
+use crate::config::{Access, Config};
 use crate::error::Result;
 use crate::minion::{Action, Administrator, Database, Exec, Minion, OwnDump, RestorePolicy, Route, SecretSpec, SignIn, Smoke};
 use crate::name::{Domain, InstanceId, Role};
@@ -86,6 +86,8 @@ pub struct InstanceWanted {
     pub smoke: Option<Smoke>,
     /// Where people sign in, for the proxy to watch.
     pub sign_in: Vec<SignIn>,
+    /// Who may come to it.
+    pub access: Access,
     /// What backups and restores must know.
     pub keeping: Keeping,
 }

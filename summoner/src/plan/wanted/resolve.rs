@@ -60,6 +60,7 @@ impl Resolver<'_> {
                 .map(|found| variables.administrator(found))
                 .transpose()
                 .map_err(|error| self.broken(&minion, &error))?,
+            access: self.instance.access.clone(),
             sign_in: minion.sign_in.clone(),
             smoke: minion.smoke.as_ref().map(|found| variables.smoke(found)).transpose().map_err(|error| self.broken(&minion, &error))?,
             configure: minion

@@ -19,7 +19,7 @@ fn sign_in(paths: &[&str], failed: &[u16], succeeded: &[u16]) -> SignIn {
 fn configuration(means: Means) -> String {
     let guard = guard(means);
     let sign_ins = [sign_in(&["/login*", "/api/*/session"], &[401], &[204]), sign_in(&["/form.php"], &[200], &[302])];
-    let watch = Watch { instance: "notes-a.fr", sign_ins: &sign_ins };
+    let watch = Watch { instance: "notes-a.fr".to_owned(), sign_ins: &sign_ins };
     let mut text = Text::default();
     main(&mut text, &guard);
     text.ours("user nginx");
@@ -78,7 +78,7 @@ fn nothing_of_a_rule_becomes_a_directive() {
         let sign_ins = [SignIn { method: method.into(), ..sign_in(&[path], &[401], &[]) }];
         let mut text = Text::default();
         let guard = Guard { means: Means::Map, folder: folder.into() };
-        server(&mut text, Some(&Watch { instance, sign_ins: &sign_ins }))
+        server(&mut text, Some(&Watch { instance: instance.to_owned(), sign_ins: &sign_ins }))
             .and_then(|()| http(&mut text, &guard))
             .and_then(|()| log(&mut text, &guard))
             .is_err()
@@ -92,4 +92,54 @@ fn nothing_of_a_rule_becomes_a_directive() {
     for folder in ["run", "/run;", "/a b", "/a'b", "/a,tag=x", "/$x"] {
         assert!(refused("/a", "POST", "a-b.c", folder), "{folder}");
     }
+}
+
+#[test]
+fn an_image_tells_what_its_nginx_can() {
+    for image in ["nginx:1.30.6", "nginx:1.26.0-alpine", "docker.io/library/nginx:1.30.6@sha256:ab", "registry.a.fr:5000/nginx:1.30"] {
+        assert_eq!(Means::of_image(image), Means::Script, "{image}");
+    }
+    for image in
+        ["nginx", "nginx:latest", "nginx:1.24.0", "nginx:1.30.6-alpine-slim", "me/my-nginx:1.30.6", "angie:1.30.6", "nginx@sha256:ab", ""]
+    {
+        assert_eq!(Means::of_image(image), Means::Map, "{image}");
+    }
+}
+
+/// The rendered whole: everything where it belongs, and nothing of it where there is no guard.
+#[test]
+fn the_whole_configuration_holds_every_piece() {
+    use crate::plan::route::{Arrangement, ProxySettings, render, sample, site};
+    let own = ProxySettings::own(80, 443, "edge");
+    let spec = super::super::RouteSpec { sign_ins: vec![sign_in(&["/login"], &[401], &[])], ..sample("a.fr") };
+    let without = render(&[site(&spec, &own)], &own).generation;
+    assert!(without.files.values().all(|text| !text.contains("summoner_ban")) && !without.files.contains_key(SCRIPT_FILE));
+    for (means, arrangement) in [(Means::Script, Arrangement::Own), (Means::Map, Arrangement::Own), (Means::Map, Arrangement::Classic)] {
+        let settings = ProxySettings { guard: Some(guard(means)), arrangement, ..own.clone() };
+        let rendered = render(&[site(&spec, &settings)], &settings);
+        assert_eq!(rendered.rejected, []);
+        let files = rendered.generation.files;
+        assert_eq!(files.contains_key(SCRIPT_FILE), means == Means::Script);
+        let whole: String = files.values().map(String::as_str).collect();
+        for piece in [
+            "limit_req_zone",
+            "log_format summoner_sign_in",
+            "syslog:server=unix:",
+            "set $summoner_rule \"ghost-a.fr 401 -\"",
+            "limit_req zone",
+        ] {
+            assert!(whole.contains(piece), "{piece}\n{whole}");
+        }
+        let load = whole.find("load_module").zip(whole.find("events {")).is_some_and(|(load, events)| load < events);
+        assert_eq!((load, whole.contains("js_periodic")), (means == Means::Script, means == Means::Script));
+    }
+}
+
+#[test]
+fn no_log_of_requests_still_tells_the_guard() {
+    use crate::plan::route::settings::AccessLog;
+    use crate::plan::route::{ProxySettings, render};
+    let settings = ProxySettings { guard: Some(guard(Means::Script)), log: AccessLog::Off, ..ProxySettings::own(80, 443, "edge") };
+    let text = &render(&[], &settings).generation.files["nginx.conf"];
+    assert!(!text.contains("access_log off") && text.contains("access_log syslog:"), "{text}");
 }

@@ -65,6 +65,7 @@ pub(super) fn decide(
         external_ports: external(host, paths, world, told),
         internal_only: settings.internal_only.unwrap_or(false),
         allow: Vec::new(),
+        sign_ins: Vec::new(),
         server_tokens: settings.server_tokens,
         non_get_redirect: settings.non_get_redirect.unwrap_or(301),
         acme_location,
