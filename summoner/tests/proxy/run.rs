@@ -19,6 +19,8 @@ const ECHO: &str = "summoner/echo:1";
 /// Until the last started box is served; and how long a request may be wrong before its case has failed.
 const UP: Duration = Duration::from_secs(90);
 const RIGHT: Duration = Duration::from_secs(4);
+/// The same after a change, of which there are many at once here: the proxy takes its time then.
+const CHANGED: Duration = Duration::from_secs(30);
 /// Boxes that start, and cases that run, at the same time.
 const AT_ONCE: usize = 6;
 
@@ -259,14 +261,21 @@ impl Running {
                 None
             }
             Step::Ask { line, method, url, words, status, facts } => {
-                let fault = self.asked(method, url, words, status, facts)?;
+                let changed = case.steps.iter().any(|step| matches!(step, Step::Do(_)));
+                let fault = self.asked_for(method, url, (words, status, facts), if changed { CHANGED } else { RIGHT })?;
                 Some(format!("line {line}: {method} {url}: {fault}"))
             }
         })
     }
 
-    /// A change needs its time: only what stays wrong is a fault.
+    /// What is wrong with an answer.
     pub fn asked(&self, method: &str, url: &str, words: &[String], status: &str, facts: &[String]) -> Option<String> {
+        self.asked_for(method, url, (words, status, facts), RIGHT)
+    }
+
+    /// A change needs its time: only what stays wrong is a fault.
+    fn asked_for(&self, method: &str, url: &str, what: (&[String], &str, &[String]), patience: Duration) -> Option<String> {
+        let (words, status, facts) = what;
         let (began, mut tries) = (Instant::now(), 0);
         loop {
             let answer = match method {
@@ -277,7 +286,7 @@ impl Running {
             let fault = answer.fault(&self.place, status, facts)?;
             // An address where nobody is costs a whole try.
             tries += 1;
-            if began.elapsed() > RIGHT && tries > 2 {
+            if began.elapsed() > patience && tries > 2 {
                 let body: String = answer.body.chars().take(300).collect();
                 return Some(format!("{fault}\n    {}\n    {}", answer.headers.trim().replace("\r\n", " | "), body.trim()));
             }
