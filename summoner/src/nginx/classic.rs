@@ -21,7 +21,7 @@ const KEPT: usize = 3;
 /// Far above 3,000 hosts.
 const MAX_BYTES: u64 = 64 << 20;
 
-static INCLUDE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)include\s+\S*conf\.d/\*(?:\.conf)?\s*;").ok());
+static INCLUDE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)include\s+(?:\S*/)?conf\.d/\*(?:\.conf)?\s*;").ok());
 
 /// The folder `conf.d`, here and as nginx sees it.
 #[derive(Debug, Clone)]
@@ -130,6 +130,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn another_folder_that_ends_alike_is_not_conf_d() {
+        let include = INCLUDE.as_ref().unwrap();
+        assert!(!include.is_match("include /etc/nginx/toplevel.conf.d/*.conf;"));
+        assert!(["/etc/nginx/conf.d/*.conf", "conf.d/*.conf", "conf.d/*"].iter().all(|path| include.is_match(&format!("include {path};"))));
+    }
 
     #[test]
     fn a_candidate_is_tested_with_the_owners_files_and_put_in_place() {
