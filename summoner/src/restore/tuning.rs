@@ -16,8 +16,6 @@ fn options(kind: DatabaseKind) -> &'static [&'static str] {
             "--loose-innodb-redo-log-capacity=1G",
             "--loose-innodb-flush-log-at-trx-commit=0",
             "--loose-innodb-doublewrite=0",
-            // MariaDB's: nothing is flushed; an unknown one is passed over here too.
-            "--loose-debug-no-sync",
             "--skip-log-bin",
         ],
         DatabaseKind::Postgresql => &[
