@@ -50,7 +50,7 @@ pub const VARIABLES: [Variable; 20] = [
     of_proxy("PROXY_ADDRESS", "the host's address that the ports are published on, `0.0.0.0` for all"),
     of_proxy("NGINX", "the host folder of the rendered nginx configuration"),
     of_proxy("CERTS", "the host folder of certificates and keys"),
-    of_proxy("PROXY", "the host folder with the owner's `vhost.d`, `htpasswd`, `conf.d` and `html`, and `run` for sockets"),
+    of_proxy("PROXY", "the host folder with the owner's `vhost.d`, `htpasswd`, `conf.d` and `html`"),
 ];
 
 /// The variable that holds a secret.
