@@ -1,6 +1,7 @@
 //! Looks at the host and the engine once, and gives what is wanted beside what is there.
 //!
-//! Changes nothing. Two calls of the engine for everything (containers, networks), one more for each image wanted.
+//! Changes nothing. Two calls of the engine for everything (containers, networks), one more for each image wanted and for
+//! each stranger's container on the proxy's network; nginx is asked what it can once for each of its containers.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,27 +9,26 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use sha2::{Digest, Sha256};
 
 use crate::acme;
 use crate::config::Config;
 use crate::config::certificates::Issuer;
 use crate::disk;
-use crate::docker::Engine;
+use crate::docker::{Described, Engine};
 use crate::error::{Error, Result};
-use crate::layout::ProxyFolder;
 use crate::minion::catalogue::Catalogue;
-use crate::name::InstanceId;
+use crate::name::{Domain, InstanceId};
 use crate::nginx;
-use crate::plan::cert::{Lying, Signer};
+use crate::nginx::files::{self, Folders};
+use crate::plan::cert::{self, Lying, Signer};
 use crate::plan::deploy;
-use crate::plan::state::{Container, Image, Memory, Network, Observed};
+use crate::plan::route::resolve::Asking;
+use crate::plan::state::{Container, Image, KnownNginx, Memory, Network, Observed, Running};
 use crate::plan::subnet::{Cidr, free_range};
 use crate::plan::wanted::{ContainerWanted, Given, InstanceWanted, LABEL_OWNER, Wanted, wanted};
 use crate::state::{self, secrets};
 
 /// Far above any list of people.
-const MAX_PASSWORDS_BYTES: u64 = 4 << 20;
 
 /// What is wanted and what is there.
 #[derive(Debug)]
@@ -92,31 +92,85 @@ pub async fn observe_with<E: Engine>(
         .filter(|folder| !folder.path.is_dir())
         .map(|folder| folder.path.clone())
         .collect();
+    observed.asking = asking(engine, config, &observed.containers).await?;
+    proxy(engine, config, catalogue, &wanted, &mut observed).await?;
     if layout.authority().exists() {
         observed.authority = Some(acme::Authority::open(layout, &config.domain, now)?.key_id().to_owned());
     }
-    let (places, known) = (acme::Places::of(layout), acme::remembered(&acme::Places::of(layout))?);
-    for route in wanted.instances.iter().flat_map(|instance| &instance.routes) {
-        let host = route.host.as_str();
-        if matches!(acme::look(&places, host, &known)?, Lying::Theirs(_) | Lying::Broken(_)) {
-            observed.not_ours_to_sign.insert(route.host.clone(), Signer::Person);
-        } else if config.certificates.issuer_of(host) == Issuer::Acme {
-            observed.not_ours_to_sign.insert(route.host.clone(), Signer::Network);
-        }
-        if let Some(certificate) = acme::observe(layout, &route.host)? {
-            observed.certificates.insert(route.host.clone(), certificate);
-        }
-    }
-    for name in wanted.instances.iter().filter_map(|instance| instance.access.auth.as_deref()) {
-        let path = layout.proxy_folder(ProxyFolder::Passwords).join(name);
-        if let Some(bytes) = disk::read_if_there(&path, MAX_PASSWORDS_BYTES)? {
-            observed.passwords.insert(name.to_owned(), hex::encode(Sha256::digest(bytes)));
-        }
-    }
+    certificates(config, &wanted, &mut observed)?;
     let proxy = nginx::Nginx::new(engine, layout, "");
-    observed.generation = proxy.current()?;
+    observed.generation = proxy.whole()?;
     observed.served = proxy.hosts()?;
     Ok(Situation { wanted, observed, subnets })
+}
+
+/// What lies there for each host, and who signs for it.
+fn certificates(config: &Config, wanted: &Wanted, observed: &mut Observed) -> Result<()> {
+    let layout = &config.layout;
+    let (places, known) = (acme::Places::of(layout), acme::remembered(&acme::Places::of(layout))?);
+    let hosts = wanted.instances.iter().flat_map(|instance| &instance.routes).map(|route| &route.host);
+    let hosts: BTreeSet<Domain> = hosts.chain(observed.outside.iter().filter_map(|names| names.first())).cloned().collect();
+    for host in hosts {
+        if matches!(acme::look(&places, host.as_str(), &known)?, Lying::Theirs(_) | Lying::Broken(_)) {
+            observed.not_ours_to_sign.insert(host.clone(), Signer::Person);
+        } else if config.certificates.issuer_of(host.as_str()) == Issuer::Acme {
+            observed.not_ours_to_sign.insert(host.clone(), Signer::Network);
+        }
+        if let Some(certificate) = acme::observe(layout, &host)? {
+            observed.certificates.insert(host, certificate);
+        }
+    }
+    Ok(())
+}
+
+/// What the owner of the proxy put there, what containers want certificates for, and what nginx can.
+async fn proxy<E: Engine>(engine: &E, config: &Config, catalogue: &Catalogue, wanted: &Wanted, observed: &mut Observed) -> Result<()> {
+    let folders = Folders::of(&config.layout);
+    observed.files = files::read(&folders)?;
+    observed.error_page = folders.html.join(files::ERROR_PAGE).is_file();
+    let all = cert::of_all(config, &cert::hosts(config, catalogue)?, &observed.asking);
+    let routes = cert::of_routes(config).map(|(host, aliases)| std::iter::once(host).chain(aliases).collect());
+    observed.outside = routes.chain(all.own).collect();
+    observed.nginx = nginx_of(engine, wanted, observed).await?;
+    Ok(())
+}
+
+/// What the proxy's nginx can: remembered, else asked. None while it does not run, or does not answer: then the tag of its
+/// image has to tell.
+async fn nginx_of<E: Engine>(engine: &E, wanted: &Wanted, observed: &Observed) -> Result<Option<KnownNginx>> {
+    let proxy = wanted.instances.iter().find(|instance| instance.proxy);
+    let container = proxy.and_then(|proxy| deploy::chosen(wanted, observed, &proxy.id, proxy.containers.first()?));
+    let Some(container) = container else { return Ok(None) };
+    if let Some(known) = observed.memory.nginx.as_ref().filter(|known| known.container == container.id) {
+        return Ok(Some(known.clone()));
+    }
+    if container.running != Running::Running {
+        return Ok(None);
+    }
+    match nginx::features::in_container(engine, &container.id).await {
+        Ok(features) => Ok(Some(KnownNginx { container: container.id.clone(), features })),
+        // It is going down, or is no nginx: the install that follows says so.
+        Err(error) => {
+            tracing::debug!(%error, "nginx does not say what it can");
+            Ok(None)
+        }
+    }
+}
+
+/// The containers of others on the proxy's network that ask for something, by name.
+///
+/// # Errors
+/// The engine does not answer.
+pub async fn asking<E: Engine>(engine: &E, config: &Config, containers: &[Container]) -> Result<Vec<Asking>> {
+    let owner = config.layout.files.display().to_string();
+    let stranger = |known: &Container| known.networks.contains_key(&config.edge_network) && known.labels.get(LABEL_OWNER) != Some(&owner);
+    let ids: Vec<String> = containers.iter().filter(|known| stranger(known)).map(|known| known.id.clone()).collect();
+    let questions = ids.into_iter().map(|id| async move { engine.describe(&id).await });
+    let found: Vec<Option<Described>> = stream::iter(questions).buffered(AT_ONCE).try_collect().await?;
+    // One that went away meanwhile asks for nothing.
+    let mut asking: Vec<Asking> = found.into_iter().flatten().filter_map(nginx::asking::asking).collect();
+    asking.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
+    Ok(asking)
 }
 
 fn resolve(
@@ -220,11 +274,10 @@ async fn images<E: Engine>(engine: &E, wanted: &Wanted, memory: &Memory) -> Resu
     for instance in &wanted.instances {
         for container in &instance.containers {
             let locked = memory.lock(&instance.id, &container.image).map_or(container.image.as_str(), |lock| lock.id.as_str());
-            asked.insert((locked, container.image.as_str()));
+            asked.insert((locked.to_owned(), container.image.clone()));
         }
     }
-    let questions =
-        asked.into_iter().map(|(locked, reference)| async move { Ok::<_, Error>((reference.to_owned(), engine.image(locked).await?)) });
+    let questions = asked.into_iter().map(|(locked, reference)| async move { Ok::<_, Error>((reference, engine.image(&locked).await?)) });
     let answers: Vec<(String, Option<Image>)> = stream::iter(questions).buffered(AT_ONCE).try_collect().await?;
     Ok(answers.into_iter().filter_map(|(reference, image)| Some((reference, image?))).collect())
 }

@@ -8,6 +8,7 @@ mod aside;
 pub mod command;
 pub mod crash;
 pub mod data;
+pub mod front;
 pub mod health;
 pub mod image;
 mod instance;
@@ -35,14 +36,18 @@ use crate::minion::catalogue::Catalogue;
 use crate::name::InstanceId;
 use crate::observe::{Situation, observe};
 use crate::plan::deploy::{Scope, deploy};
+use crate::plan::route::features::Features;
 use crate::plan::route::guard::{Guard, Means};
 use crate::plan::route::settings::Trust;
+use crate::plan::route::site::UserFile;
 use crate::plan::route::{INSIDE, ProxySettings};
-use crate::plan::state::{InstanceMemory, Memory};
+use crate::plan::state::{InstanceMemory, KnownNginx, Memory};
 use crate::plan::wanted::InstanceWanted;
-use crate::plan::wanted::Wanted;
 use crate::plan::{Action, Plan};
 use crate::state;
+
+/// The owner's own configuration, as nginx sees it.
+const CONF: &str = "/etc/nginx/conf.d";
 
 /// How many instances come up at the same time: databases start on few cores.
 const TOGETHER: usize = 3;
@@ -110,8 +115,8 @@ impl<E: Engine> World<'_, E> {
 
     /// The proxy's settings that its configuration depends on.
     #[must_use]
-    pub fn proxy_settings(&self, wanted: &Wanted) -> ProxySettings {
-        proxy_settings(self.config, wanted)
+    pub fn proxy_settings(&self, situation: &Situation) -> ProxySettings {
+        proxy_settings(self.config, situation)
     }
 
     /// Looks, then decides.
@@ -120,22 +125,36 @@ impl<E: Engine> World<'_, E> {
     /// See [`observe`].
     pub async fn plan(&self, scope: &Scope) -> Result<(Situation, Plan)> {
         let situation = observe(self.engine, self.config, self.catalogue, self.now).await?;
-        let plan = deploy(&situation.wanted, &situation.observed, scope, &self.proxy_settings(&situation.wanted), self.now);
+        let plan = deploy(&situation.wanted, &situation.observed, scope, &self.proxy_settings(&situation), self.now);
         Ok((situation, plan))
     }
 }
 
 /// The proxy's settings that its configuration depends on.
 #[must_use]
-pub fn proxy_settings(config: &Config, wanted: &Wanted) -> ProxySettings {
+pub fn proxy_settings(config: &Config, situation: &Situation) -> ProxySettings {
     let own = ProxySettings::own(config.proxy.http_port, config.proxy.https_port, &config.edge_network);
     let trusted = &config.proxy.trusted;
-    let trust = if trusted.is_empty() { Trust::Nobody } else { Trust::Networks(trusted.clone()) };
+    let observed = &situation.observed;
+    let proxy = situation.wanted.instances.iter().find(|instance| instance.proxy).and_then(|proxy| proxy.containers.first());
+    let features = match &observed.nginx {
+        Some(known) => known.features.clone(),
+        None => proxy.and_then(|container| Features::of_image(&container.image)).unwrap_or_default(),
+    };
+    let conf = observed.files.conf.iter();
+    let conf = conf.map(|(name, fingerprint)| UserFile { path: format!("{CONF}/{name}"), fingerprint: fingerprint.clone() });
+    let default = observed.files.certificates.get("default").filter(|pair| pair.fault.is_none());
     // By the image's name alone, so that the plan and what is applied are of one mind before there is a container to ask.
-    let image = wanted.instances.iter().find(|instance| instance.proxy).and_then(|proxy| proxy.containers.first()).map(|c| &c.image);
-    let means = image.map_or(Means::Map, |image| Means::of_image(image));
-    let guard = config.bans.enabled.then(|| Guard { means, folder: INSIDE.to_owned() });
-    ProxySettings { trust, guard, ..own }
+    let means = proxy.map_or(Means::Map, |container| Means::of_image(&container.image));
+    ProxySettings {
+        features,
+        guard: config.bans.enabled.then(|| Guard { means, folder: INSIDE.to_owned() }),
+        trust: if trusted.is_empty() { Trust::Nobody } else { Trust::Networks(trusted.clone()) },
+        conf: conf.collect(),
+        default_certificate: default.map(|pair| pair.fingerprint.clone()),
+        error_page: observed.error_page,
+        ..own
+    }
 }
 
 /// Makes the host what config.yml says.
@@ -151,6 +170,8 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
     let mut outcome = Outcome { unchanged: plan.is_empty(), ..Outcome::default() };
     let doubtful = health::doubtful(&situation, scope);
     if outcome.unchanged && doubtful.is_empty() {
+        let mut memory = situation.observed.memory.clone();
+        know(world, &mut memory, situation.observed.nginx.clone())?;
         outcome.ready = situation.wanted.instances.iter().map(|instance| instance.id.clone()).collect();
         return Ok(outcome);
     }
@@ -170,7 +191,8 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
     for instance in &proxy {
         bring_up(world, &situation, &plan, instance).await.result?;
     }
-    let mut coming = stream::iter(others).map(|instance| bring_up(world, &situation, &plan, instance)).buffer_unordered(TOGETHER);
+    let coming: Vec<_> = others.into_iter().map(|instance| bring_up(world, &situation, &plan, instance)).collect();
+    let mut coming = stream::iter(coming).buffer_unordered(TOGETHER);
     // The proxy proves itself while the first of the others comes up; no route opens before both.
     let settled = async {
         for instance in &proxy {
@@ -183,6 +205,7 @@ pub async fn run<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<Outco
     for instance in proxy {
         remember(world, &mut memory, instance, |known| prove(known, instance, world.now))?;
     }
+    know(world, &mut memory, routes.learn().await?)?;
     while let Some(up) = next {
         let finished = match up.result {
             Ok(made_at) => {
@@ -239,6 +262,17 @@ async fn prepared<E: Engine>(world: &World<'_, E>, scope: &Scope) -> Result<(Sit
 fn prove(known: &mut InstanceMemory, instance: &InstanceWanted, now: DateTime<Utc>) {
     known.installed_at = known.installed_at.or(Some(now));
     known.proven = Some(instance.hash());
+    known.stopped = false;
+}
+
+/// Writes down what nginx said that it can, so that it need not be asked again.
+fn know<E: Engine>(world: &World<'_, E>, memory: &mut Memory, nginx: Option<KnownNginx>) -> Result<()> {
+    if nginx.is_none() || memory.nginx == nginx {
+        return Ok(());
+    }
+    memory.nginx = nginx;
+    crash::point();
+    state::save(world.layout(), memory)
 }
 
 /// Writes a new fact about an instance; a fact that is known already is not written again.

@@ -6,7 +6,7 @@ use crate::disk;
 use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::observe::Situation;
-use crate::plan::wanted::InstanceWanted;
+use crate::plan::wanted::{InstanceWanted, RouteWanted};
 use crate::plan::{Action, Plan, Step};
 use crate::state::{self, secrets};
 
@@ -30,6 +30,9 @@ pub(super) fn all<E: Engine>(world: &World<'_, E>, situation: &Situation, plan: 
 }
 
 fn one<E: Engine>(world: &World<'_, E>, situation: &Situation, step: &Step) -> Result<()> {
+    if step.action == Action::IssueCertificate {
+        return certificate(world, situation, &step.object);
+    }
     let Some(instance) = situation.wanted.instances.iter().find(|instance| Some(&instance.id) == step.instance.as_ref()) else {
         return Ok(());
     };
@@ -40,14 +43,18 @@ fn one<E: Engine>(world: &World<'_, E>, situation: &Situation, step: &Step) -> R
             let spec = spec.ok_or_else(|| Error::internal(format!("no specification of the secret {}", step.object)))?;
             secrets::generate(world.layout(), &instance.id, spec)
         }
-        Action::IssueCertificate => {
-            let route = instance.routes.iter().find(|route| route.host.as_str() == step.object);
-            let route = route.ok_or_else(|| Error::internal(format!("no route for the certificate {}", step.object)))?;
-            let authority = acme::Authority::open(world.layout(), &world.config.domain, world.now)?;
-            acme::renew(world.layout(), &authority, &route.names(), world.now).map(drop)
-        }
         _ => Ok(()),
     }
+}
+
+/// Has the own authority sign for a host, whoever has it.
+pub(super) fn certificate<E: Engine>(world: &World<'_, E>, situation: &Situation, host: &str) -> Result<()> {
+    let routes = situation.wanted.instances.iter().flat_map(|instance| &instance.routes);
+    let names = routes.map(RouteWanted::names).chain(situation.observed.outside.iter().cloned());
+    let names = names.into_iter().find(|names| names.first().is_some_and(|first| first.as_str() == host));
+    let names = names.ok_or_else(|| Error::internal(format!("no route for the certificate {host}")))?;
+    let authority = acme::Authority::open(world.layout(), &world.config.domain, world.now)?;
+    acme::renew(world.layout(), &authority, &names, world.now).map(drop)
 }
 
 fn folder(instance: &InstanceWanted, path: &str) -> Result<()> {

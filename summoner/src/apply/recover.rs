@@ -7,11 +7,13 @@ use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::journal::{self, Doing, Journal};
+use crate::nginx::waiting;
 use crate::observe::{Situation, observe};
 use crate::plan::deploy::Scope;
 use crate::plan::state::Running;
 use crate::plan::wanted::{InstanceWanted, LABEL_INSTANCE, LABEL_OWNER};
 use crate::restore::{self, kept};
+use crate::vhost::HostName;
 
 /// Replays the journal; nothing is done when it is empty. What does not start is told and stays in the journal: it keeps
 /// no other instance back.
@@ -84,6 +86,10 @@ async fn again<E: Engine>(world: &World<'_, E>, situation: &Situation, journal: 
     let Some(wanted) = situation.wanted.instances.iter().find(|wanted| wanted.id == entry.instance) else {
         return by_name(world, journal).await;
     };
+    // Whatever it was for, it says that the application is back in a moment.
+    for route in &wanted.routes {
+        waiting::remove(world.layout(), &HostName::Exact(route.host.to_string()))?;
+    }
     if entry.doing == Doing::Restore && !entry.settled {
         as_before(world, wanted, &entry.stopped).await?;
         return journal.end();

@@ -11,11 +11,14 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::minion::Smoke;
 use crate::name::{Domain, InstanceId};
-use crate::nginx::Nginx;
+use crate::nginx::{Nginx, features};
 use crate::observe::Situation;
+use crate::plan::route::ProxySettings;
 use crate::plan::route::guard::Means;
+use crate::plan::route::resolve::Refused;
+use crate::plan::state::KnownNginx;
 use crate::plan::wanted::InstanceWanted;
-use crate::plan::{deploy, route};
+use crate::plan::{deploy, sites};
 use crate::vhost::HostName;
 
 /// How long an instance that is healthy may take to answer through the proxy.
@@ -28,6 +31,10 @@ pub(super) struct Routes<'a, E> {
     /// Hosts that the proxy refused when it was last told, each with its reason.
     refused: BTreeMap<Domain, String>,
     told: BTreeSet<HostName>,
+    /// What is asked for and not served, as far as it was told.
+    wished: BTreeSet<Refused>,
+    settings: ProxySettings,
+    nginx: Option<KnownNginx>,
 }
 
 /// What proves that an instance is served, from this machine and without a password: behind a closed door, that it is closed.
@@ -48,27 +55,58 @@ impl<'a, E: Engine> Routes<'a, E> {
     pub(super) fn new(world: &'a World<'a, E>, situation: &'a Situation) -> Self {
         let (wanted, observed) = (&situation.wanted, &situation.observed);
         let open = wanted.instances.iter().filter(|instance| deploy::stays_open(wanted, observed, instance));
-        Self { world, situation, open: open.map(|instance| instance.id.clone()).collect(), refused: BTreeMap::new(), told: BTreeSet::new() }
+        Self {
+            world,
+            situation,
+            open: open.map(|instance| instance.id.clone()).collect(),
+            refused: BTreeMap::new(),
+            told: BTreeSet::new(),
+            wished: BTreeSet::new(),
+            settings: world.proxy_settings(situation),
+            nginx: observed.nginx.clone(),
+        }
+    }
+
+    /// nginx runs: what it can is known from now on. Gives it; None when it does not say.
+    pub(super) async fn learn(&mut self) -> Result<Option<KnownNginx>> {
+        let name = self.container()?;
+        let Some(found) = self.world.engine.inspect(&name).await? else { return Ok(None) };
+        if self.nginx.as_ref().is_none_or(|known| known.container != found.id) {
+            let features = match features::in_container(self.world.engine, &found.id).await {
+                Ok(features) => features,
+                Err(error) => {
+                    self.world.tell(&Event::Note { message: format!("{error}; only what every nginx of its tag can is used") });
+                    return Ok(None);
+                }
+            };
+            self.settings.features = features.clone();
+            self.nginx = Some(KnownNginx { container: found.id, features });
+        }
+        Ok(self.nginx.clone())
+    }
+
+    fn container(&self) -> Result<String> {
+        let proxy = self.situation.wanted.instances.iter().find(|instance| instance.proxy).and_then(|proxy| proxy.containers.first());
+        proxy.map(|container| container.name.clone()).ok_or_else(|| Error::internal("the proxy has no container"))
     }
 
     /// Opens the routes of these as well.
     pub(super) async fn open(&mut self, more: &[&InstanceWanted]) -> Result<()> {
         self.open.extend(more.iter().map(|instance| instance.id.clone()));
         let instances = self.situation.wanted.instances.iter().filter(|instance| self.open.contains(&instance.id));
-        let routes = deploy::routes(instances, &self.situation.observed);
-        let Some(container) =
-            self.situation.wanted.instances.iter().find(|instance| instance.proxy).and_then(|proxy| proxy.containers.first())
-        else {
-            return Err(Error::internal("the proxy has no container"));
-        };
+        let sites = sites::sites(instances, &self.situation.wanted, &self.situation.observed, &self.settings);
+        let container = self.container()?;
         crash::point();
-        let nginx = Nginx::new(self.world.engine, self.world.layout(), &container.name);
-        let settings = self.world.proxy_settings(&self.situation.wanted);
-        if settings.guard.as_ref().is_some_and(|guard| guard.means == Means::Map) {
+        let nginx = Nginx::new(self.world.engine, self.world.layout(), &container);
+        if self.settings.guard.as_ref().is_some_and(|guard| guard.means == Means::Map) {
             // Such an nginx does not start without its list.
             ban::prepare(self.world.layout(), self.world.now).await?;
         }
-        let installed = nginx.install(&route::sites(&routes, &settings), &settings).await?;
+        let installed = nginx.install(&sites.all, &self.settings).await?;
+        for refused in sites.refused.into_iter().filter(|refused| !self.wished.contains(refused)).collect::<Vec<_>>() {
+            self.world.tell(&Event::Note { message: refused.to_string() });
+            self.wished.insert(refused);
+        }
         for closed in installed.quarantined.iter().filter(|closed| self.told.insert(closed.host.clone())) {
             self.world.tell(&Event::Note { message: format!("the route of {} is closed: {}", closed.host, closed.reason) });
         }

@@ -59,19 +59,20 @@ struct Certificate {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     match &args.command {
-        None => list(context, args.json),
+        None => list(context, args.json).await,
         Some(Command::Renew(args)) => renew::run(context, args).await,
         Some(Command::Revoke(args)) => revoke::run(context, args).await,
         Some(Command::Import(args)) => import::run(context, args).await,
     }
 }
 
-fn list(context: &Context, json: bool) -> Result<u8> {
+async fn list(context: &Context, json: bool) -> Result<u8> {
     let loaded = context.load()?;
-    let tended = Tended::of(context, &loaded)?;
+    let tended = Tended::of(context, &loaded).await?;
     let standing = acme::standing(&tended.tending())?;
     let mut certificates = Vec::new();
-    for (host, _) in cert::hosts(&loaded.config, &loaded.catalogue)? {
+    let ours = cert::hosts(&loaded.config, &loaded.catalogue)?.into_iter().map(|(host, _)| host);
+    for host in ours.chain(tended.containers.iter().cloned()) {
         let signed = standing.iter().zip(&tended.wanted).find(|(_, wanted)| wanted.hosts.iter().any(|known| known == host.as_str()));
         match signed {
             Some(((lying, outcome), _)) => certificates.push(network(&host, lying, outcome)),

@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use super::context::Context;
+use super::context::{Context, Loaded};
 use super::select;
-use crate::apply::lifecycle;
+use crate::apply::{crash, lifecycle};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::name::InstanceId;
 use crate::observe::observe;
+use crate::state;
 
 /// Start an instance's containers and wait for their health
 #[derive(Debug, clap::Args)]
@@ -67,6 +69,8 @@ async fn act(context: &Context, selector: &str, verb: Verb) -> Result<u8> {
         let wanted = situation.wanted.instances.iter().find(|wanted| wanted.id == instance.id);
         let wanted = wanted.ok_or_else(|| Error::internal(format!("{} is in no plan", instance.id)))?;
         let since = Instant::now();
+        // Before anything ends: the daemon starts again what nobody stopped on purpose.
+        intend(&loaded, &wanted.id, verb == Verb::Stop)?;
         if verb != Verb::Start {
             lifecycle::stop(&world, &situation, wanted).await?;
         }
@@ -80,4 +84,15 @@ async fn act(context: &Context, selector: &str, verb: Verb) -> Result<u8> {
         }
     }
     Ok(0)
+}
+
+/// Writes down whether a person wants an instance to stand still.
+fn intend(loaded: &Loaded, id: &InstanceId, stopped: bool) -> Result<()> {
+    let layout = &loaded.config.layout;
+    let mut memory = state::load(layout)?;
+    // What was never installed has no memory, and stopping it fails in a moment.
+    let Some(known) = memory.instances.get_mut(id).filter(|known| known.stopped != stopped) else { return Ok(()) };
+    known.stopped = stopped;
+    crash::point();
+    state::save(layout, &memory)
 }

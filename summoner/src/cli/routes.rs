@@ -1,13 +1,23 @@
 //! `summoner routes`
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::context::Context;
+use super::context::{Context, Loaded};
 use super::show::{self, JSON_VERSION};
+use crate::apply;
 use crate::error::Result;
+use crate::name::Domain;
 use crate::nginx::Nginx;
-use crate::observe::observe;
+use crate::observe::{Situation, observe};
+use crate::plan::deploy::{self, Scope};
+use crate::plan::route::Site;
+use crate::plan::route::site::Source;
+use crate::plan::sites::{ROUTES, sites};
 use crate::plan::state::Health;
+use crate::proxy::{self, State};
+use crate::vhost::HostName;
 
 /// Show which host names lead where
 #[derive(Debug, clap::Args)]
@@ -74,12 +84,18 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
             routes.extend(aliases);
         }
     }
+    routes.extend(outside(&loaded, &situation));
     if args.json {
         show::json(&Json { version: JSON_VERSION, live: running.is_some() && running == generation, generation, routes })?;
         return Ok(0);
     }
-    let rows: Vec<Vec<String>> =
-        routes.into_iter().map(|route| vec![route.host, route.target, route.state.to_owned(), route.reason.unwrap_or_default()]).collect();
+    let rows: Vec<Vec<String>> = routes
+        .into_iter()
+        .map(|route| {
+            let path = if route.path == "/" { "" } else { route.path.as_str() };
+            vec![format!("{}{path}", route.host), route.target, route.state.to_owned(), route.reason.unwrap_or_default()]
+        })
+        .collect();
     show::text(&show::table(&["HOST", "TARGET", "STATE", ""], &rows))?;
     match (&generation, &running) {
         (Some(linked), Some(live)) if linked == live => {}
@@ -95,4 +111,54 @@ fn closed(refused: Option<&str>) -> String {
         Some(reason) => format!("the proxy refuses it: {reason}"),
         None => "the proxy does not serve it yet: summoner install".to_owned(),
     }
+}
+
+/// What leads to no instance: `routes:` of config.yml, and containers that ask.
+fn outside(loaded: &Loaded, situation: &Situation) -> Vec<Route> {
+    let (wanted, observed) = (&situation.wanted, &situation.observed);
+    let settings = apply::proxy_settings(&loaded.config, situation);
+    let sites = sites(deploy::open(wanted, observed, &Scope::default()), wanted, observed, &settings);
+    let generation = observed.generation.as_deref();
+    let others: Vec<Site> = sites.all.into_iter().filter(|site| !matches!(site.source, Source::Instance(_))).collect();
+    let mut closed = BTreeMap::new();
+    for site in &others {
+        let host = site.name.to_string();
+        let served = match &site.name {
+            HostName::Exact(name) => name.parse().is_ok_and(|host: Domain| observed.served.contains(&host)),
+            // Their files bear hashes: they are there as soon as a generation is.
+            _ => generation.is_some(),
+        };
+        if !served {
+            closed.insert(host, "the proxy does not serve it yet: summoner install".to_owned());
+        }
+    }
+    let aliases = others.iter().flat_map(|site| {
+        site.aliases.iter().map(|alias| Route {
+            host: alias.to_string(),
+            path: "/".into(),
+            target: site.name.to_string(),
+            source: ROUTES.to_owned(),
+            state: if closed.contains_key(&site.name.to_string()) { "closed" } else { "open" },
+            reason: closed.get(&site.name.to_string()).cloned(),
+        })
+    });
+    let told = proxy::told(&others, &closed).into_iter().map(|told| Route {
+        host: told.host,
+        path: told.path,
+        target: told.target,
+        source: told.source,
+        state: told.state.as_str(),
+        reason: told.reason,
+    });
+    let refused = sites.refused.into_iter().map(|refused| Route {
+        host: refused.host.unwrap_or_else(|| "*".to_owned()),
+        path: "/".into(),
+        target: refused.source.clone(),
+        source: refused.source,
+        state: State::Closed.as_str(),
+        reason: Some(refused.reason),
+    });
+    let mut all: Vec<Route> = told.chain(aliases).chain(refused).collect();
+    all.sort_by(|one, other| (&one.host, &one.path, &one.target).cmp(&(&other.host, &other.path, &other.target)));
+    all
 }

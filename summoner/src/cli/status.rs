@@ -8,13 +8,16 @@ use super::select;
 use super::show;
 use super::tending::{self, Tended};
 use crate::acme;
+use crate::apply;
 use crate::ban::store;
 use crate::config::Instance;
 use crate::journal;
 use crate::observe::{Situation, observe};
 use crate::plan::ban::ProofVerdict;
 use crate::plan::cert::Lying;
+use crate::plan::deploy::{Scope, open};
 use crate::plan::schedule::{Clock, jobs};
+use crate::plan::sites::sites;
 use crate::repository::Repository;
 use crate::restore::kept;
 
@@ -35,8 +38,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let situation = observe(&engine, &loaded.config, &loaded.catalogue, context.now).await?;
     let mut report = Report::new(&situation.wanted, &situation.observed, context.now);
     backups(context, &loaded, &situation, &mut report)?;
-    certificates(context, &loaded, &mut report)?;
+    certificates(context, &loaded, &mut report).await?;
     guard(&loaded, &mut report)?;
+    outside(&loaded, &situation, &mut report);
     if let Some(selected) = selected {
         let ids: Vec<String> = selected.iter().map(|instance| instance.id.to_string()).collect();
         report.only(&ids);
@@ -73,8 +77,8 @@ fn backups(context: &Context, loaded: &Loaded, situation: &Situation, report: &m
 }
 
 /// Hosts whose certificate is not what config.yml asks for: what stands in, what a person's own file lacks.
-fn certificates(context: &Context, loaded: &Loaded, report: &mut Report) -> Result<()> {
-    let tended = Tended::of(context, loaded)?;
+async fn certificates(context: &Context, loaded: &Loaded, report: &mut Report) -> Result<()> {
+    let tended = Tended::of(context, loaded).await?;
     for (lying, outcome) in acme::standing(&tended.tending())? {
         let said = match lying {
             Lying::Broken(_) => Some(format!("{}: {}", outcome.stem, outcome.reason)),
@@ -105,6 +109,16 @@ fn guard(loaded: &Loaded, report: &mut Report) -> Result<()> {
     }
     damaged.into_iter().for_each(problem);
     Ok(())
+}
+
+/// Hosts that no instance has: what is asked for and not served.
+fn outside(loaded: &Loaded, situation: &Situation, report: &mut Report) {
+    let settings = apply::proxy_settings(&loaded.config, situation);
+    let sites = sites(open(&situation.wanted, &situation.observed, &Scope::default()), &situation.wanted, &situation.observed, &settings);
+    for refused in sites.refused {
+        let hint = "summoner routes   shows all of them".to_owned();
+        report.problems.push(Problem { id: "route-refused", instance: None, message: refused.to_string(), hint });
+    }
 }
 
 fn text(report: &Report, detailed: bool) -> String {

@@ -8,9 +8,12 @@ use chrono::{DateTime, Utc};
 use super::context::{Context, Loaded};
 use crate::acme::{self, Outcome, Places, Tending, What};
 use crate::apply;
+use crate::docker::Engine;
 use crate::docker::engine::Docker;
 use crate::error::Result;
 use crate::event::Event;
+use crate::name::Domain;
+use crate::observe;
 use crate::plan::cert::{self, Wanted};
 use crate::plan::deploy::Scope;
 
@@ -21,15 +24,26 @@ const INSTALL: Duration = Duration::from_secs(180);
 pub struct Tended {
     places: Places,
     pub(super) wanted: Vec<Wanted>,
+    /// Hosts of containers that have a certificate or shall have one.
+    pub(super) containers: Vec<Domain>,
     pub(super) force: BTreeSet<String>,
     now: DateTime<Utc>,
 }
 
 impl Tended {
-    /// All that config.yml asks for.
-    pub(super) fn of(context: &Context, loaded: &Loaded) -> Result<Self> {
-        let wanted = cert::of_hosts(&loaded.config, &cert::hosts(&loaded.config, &loaded.catalogue)?);
-        Ok(Self { places: Places::of(&loaded.config.layout), wanted, force: BTreeSet::new(), now: context.now })
+    /// All that config.yml and containers ask for. Without an engine there are no containers, and those of config.yml are
+    /// tended all the same.
+    pub(super) async fn of(context: &Context, loaded: &Loaded) -> Result<Self> {
+        let asking = match context.engine().await {
+            Ok(engine) => observe::asking(&engine, &loaded.config, &engine.containers().await?).await?,
+            Err(error) => {
+                context.note(&format!("containers that ask for certificates are not known: {error}"));
+                Vec::new()
+            }
+        };
+        let all = cert::of_all(&loaded.config, &cert::hosts(&loaded.config, &loaded.catalogue)?, &asking);
+        let places = Places::of(&loaded.config.layout);
+        Ok(Self { places, wanted: all.network, containers: all.hosts, force: BTreeSet::new(), now: context.now })
     }
 
     pub(super) fn places(&self) -> &Places {
@@ -76,7 +90,7 @@ async fn tell(context: &Context, loaded: &Loaded, engine: &Docker) -> Result<()>
 
 /// The end of an install: asks for certificates, and says what is missing. Never a reason for an install to fail.
 pub async fn after_install(context: &Context, loaded: &Loaded, engine: &Docker) {
-    let tended = match Tended::of(context, loaded) {
+    let tended = match Tended::of(context, loaded).await {
         Ok(tended) if tended.wanted.is_empty() => return,
         Ok(tended) => tended,
         Err(error) => return context.note(&error.to_string()),

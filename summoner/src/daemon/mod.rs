@@ -5,8 +5,10 @@
 
 pub mod clock;
 pub mod companions;
+mod front;
 pub mod guard;
 pub mod jobs;
+mod keeper;
 pub mod program;
 pub mod runner;
 mod systemd;
@@ -20,6 +22,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use self::companions::{Companion, Companions};
+use self::front::Front;
 use self::jobs::Jobs;
 use self::runner::{Runner, Setup};
 use self::tender::Tender;
@@ -54,6 +57,7 @@ pub async fn run<R: Runner>(
     let started_at = now();
     let _lock = Lock::take_runs(&setup.config.layout, "daemon", started_at).await?;
     let mut tender = Tender::new(Arc::clone(&runner));
+    let mut front = Front::start(Arc::clone(&runner), &setup);
     let mut jobs = Jobs::open(runner, setup, listener, started_at).await?;
     let mut companions = Companions::start(companions, jobs.setup());
     systemd::ready();
@@ -63,6 +67,7 @@ pub async fn run<R: Runner>(
             Ok(None) => {}
             Ok(Some(setup)) => {
                 jobs.note(&format!("{} was edited and is taken over", setup.config.path.display()));
+                front.adopt(&setup);
                 jobs.adopt(setup, now()).await;
                 tender.hurry();
                 companions.adopt(jobs.setup());
@@ -78,11 +83,13 @@ pub async fn run<R: Runner>(
             joined = jobs.joined() => jobs.ended(joined, now()).await,
             said = tender.ended() => said.iter().for_each(|said| jobs.note(said)),
             said = companions.said() => jobs.note(&said),
+            said = front.said() => jobs.note(&said),
             () = tokio::time::sleep(pause) => {}
             () = &mut stopped => break,
         }
     }
     systemd::stopping();
+    front.stop(STOP_DEADLINE).await;
     companions.stop(COMPANIONS_DEADLINE).await.iter().for_each(|said| jobs.note(said));
     tender.stop(STOP_DEADLINE).await;
     jobs.stop(STOP_DEADLINE, &now).await;

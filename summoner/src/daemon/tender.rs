@@ -86,6 +86,8 @@ impl<R: Runner> Tender<R> {
 /// Whether any host's certificate comes from an authority on the network.
 fn concerned(setup: &Setup) -> bool {
     let settings = &setup.config.certificates;
+    // Containers that ask for one are known to the engine alone: the look itself finds out.
     let hosts = setup.config.instances.iter().filter_map(|instance| instance.host.as_ref());
-    hosts.into_iter().any(|host| settings.issuer_of(host.as_str()) == Issuer::Acme)
+    let routes = setup.config.routes.iter().map(|route| &route.host);
+    hosts.chain(routes).any(|host| settings.issuer_of(host.as_str()) == Issuer::Acme)
 }

@@ -54,6 +54,7 @@ fn names(config: &Config, catalogue: &Catalogue) -> Vec<Domain> {
         // `registry` beside `git.example.org` is `registry-git.example.org`, as in plan/wanted.
         names.extend(routes.iter().filter_map(|route| format!("{}-{host}", route.subdomain.as_ref()?).parse::<Domain>().ok()));
     }
+    names.extend(config.routes.iter().flat_map(|route| std::iter::once(&route.host).chain(&route.aliases)).cloned());
     names.sort();
     names.dedup();
     names

@@ -15,6 +15,8 @@ use crate::name::Domain;
 use crate::plan::route::{Generation, HOSTS};
 
 const PREFIX: &str = "gen-";
+/// The main file of a generation.
+const MAIN: &str = "nginx.conf";
 /// The folder of a part that is tested; a temporary name, so the broom takes one that a crash left.
 const TRIAL: &str = ".new-trial";
 /// How many generations stay, the current one among them.
@@ -46,6 +48,11 @@ pub(super) fn current(layout: &Layout) -> Result<Option<String>> {
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::io("read the link", &path, &source)),
     }
+}
+
+/// Whether nginx could read its main file in a generation.
+pub(super) fn starts(layout: &Layout, id: &str) -> bool {
+    folder(layout, id).join(MAIN).is_file()
 }
 
 /// Points the link; None removes it.

@@ -14,10 +14,12 @@ use crate::layout::Layout;
 use crate::name::Domain;
 use crate::plan::route::{self, Generation, INSIDE, MARKER_PORT, ProxySettings, Rejected, Site};
 
+pub mod asking;
 pub mod child;
 pub mod classic;
 mod culprit;
 pub mod features;
+pub mod files;
 mod generation;
 pub mod live;
 mod marker;
@@ -72,6 +74,29 @@ impl<'a, E: Engine> Nginx<'a, E> {
     /// When something else than the link lies there.
     pub fn current(&self) -> Result<Option<String>> {
         generation::current(self.layout)
+    }
+
+    /// The generation that the link names, as long as it is there: nginx could not start from a folder that somebody removed.
+    ///
+    /// # Errors
+    /// As [`Self::current`].
+    pub fn whole(&self) -> Result<Option<String>> {
+        Ok(self.current()?.filter(|id| generation::starts(self.layout, id)))
+    }
+
+    /// Whether nginx has nothing to be told: this generation is linked, byte by byte as it should be, and an nginx that runs
+    /// says that it runs it.
+    ///
+    /// # Errors
+    /// The disk or the engine does not answer.
+    pub async fn settled(&self, generation: &Generation) -> Result<bool> {
+        if self.current()?.as_ref() != Some(&generation.id) || !generation::holds(self.layout, generation)? {
+            return Ok(false);
+        }
+        match self.address().await? {
+            Some(address) => Ok(marker::ask(address, self.marker_port).await.as_ref() == Some(&generation.id)),
+            None => Ok(true),
+        }
     }
 
     /// The hosts that the linked generation serves.

@@ -10,16 +10,18 @@ use sha2::{Digest, Sha256};
 
 use crate::name::Domain;
 
+mod containers;
 pub mod limits;
 pub mod memory;
 mod renewal;
 pub mod turn;
 mod wanted;
 
+pub use containers::{All, of_all};
 pub use memory::{Blame, Memory};
 pub use renewal::renewal;
 pub use turn::{Lying, Turn};
-pub use wanted::{Wanted, covers, hosts, of_hosts};
+pub use wanted::{Wanted, covers, hosts, of_hosts, of_routes};
 
 /// A certificate's renewal begins when less than this part of its life is left, whatever its length (certmagic's rule).
 const LEFT_PART: i32 = 3;

@@ -9,11 +9,12 @@ use chrono::{DateTime, Utc};
 
 use super::cert::{self, Verdict};
 use super::route::site::UserFile;
-use super::route::{Generation, PASSWORDS, ProxySettings, RouteSpec, render, sites};
+use super::route::{Generation, PASSWORDS, ProxySettings, RouteSpec, render};
+use super::sites::sites;
 use super::state::{Container, Observed, Running};
 use super::wanted::{ContainerWanted, InstanceWanted, LABEL_HASH, LABEL_INSTANCE, LABEL_OWNER, LABEL_SERVICE, NetworkWanted, Wanted};
 use super::{Action, Obstacle, Plan, Step};
-use crate::name::InstanceId;
+use crate::name::{Domain, InstanceId};
 
 /// Ends the name of a container that will take the place of another; no domain holds an underscore, so the name parses
 /// as nothing.
@@ -51,6 +52,9 @@ pub fn deploy(wanted: &Wanted, observed: &Observed, scope: &Scope, settings: &Pr
     for instance in &instances {
         planner.preparations(instance, now);
     }
+    for names in &observed.outside {
+        planner.certificate(None, names, now);
+    }
     planner.network(None, &wanted.edge);
     for instance in &instances {
         planner.instance(instance);
@@ -81,18 +85,30 @@ pub fn routes<'a>(instances: impl IntoIterator<Item = &'a InstanceWanted>, obser
 
 /// A file of names and passwords; one that is not there has no fingerprint, and the renderer keeps its host closed.
 fn password_file(name: &str, observed: &Observed) -> UserFile {
-    UserFile { path: format!("{PASSWORDS}/{name}"), fingerprint: observed.passwords.get(name).cloned().unwrap_or_default() }
+    UserFile { path: format!("{PASSWORDS}/{name}"), fingerprint: observed.files.passwords.get(name).cloned().unwrap_or_default() }
 }
 
 /// nginx's configuration once a scope is done: with all of its routes, and those of others that are there already.
 #[must_use]
 pub fn generation(wanted: &Wanted, observed: &Observed, scope: &Scope, settings: &ProxySettings) -> Generation {
-    render(&sites(&routes(open(wanted, observed, scope), observed), settings), settings).generation
+    render(&sites(open(wanted, observed, scope), wanted, observed, settings).all, settings).generation
 }
 
 /// The instances whose routes are open once a scope is done.
-fn open<'a>(wanted: &'a Wanted, observed: &'a Observed, scope: &'a Scope) -> impl Iterator<Item = &'a InstanceWanted> {
+pub fn open<'a>(wanted: &'a Wanted, observed: &'a Observed, scope: &'a Scope) -> impl Iterator<Item = &'a InstanceWanted> {
     wanted.instances.iter().filter(|instance| scope.holds(instance) || stays_open(wanted, observed, instance))
+}
+
+/// Why the own authority signs for a host (the first of these names) now; None keeps what lies there.
+#[must_use]
+pub fn certificate(observed: &Observed, names: &[Domain], now: DateTime<Utc>) -> Option<String> {
+    let host = names.first()?;
+    let known = observed.certificates.get(host);
+    let verdict = match observed.not_ours_to_sign.get(host) {
+        Some(signer) => cert::stand_in(*signer, known, now),
+        None => cert::decide(names, known, observed.authority.as_deref(), now),
+    };
+    if let Verdict::Issue { reason } = verdict { Some(reason) } else { None }
 }
 
 /// Whether the routes of an instance lead to it whatever this install does: it is there, and it is served already, or it
@@ -151,14 +167,13 @@ impl Planner<'_> {
             self.step(Action::GenerateSecret, id, secret, "absent");
         }
         for route in &instance.routes {
-            let known = self.observed.certificates.get(&route.host);
-            let verdict = match self.observed.not_ours_to_sign.get(&route.host) {
-                Some(signer) => cert::stand_in(*signer, known, now),
-                None => cert::decide(&route.names(), known, self.observed.authority.as_deref(), now),
-            };
-            if let Verdict::Issue { reason } = verdict {
-                self.step(Action::IssueCertificate, id, route.host.as_str(), &reason);
-            }
+            self.certificate(id, &route.names(), now);
+        }
+    }
+
+    fn certificate(&mut self, instance: Option<&InstanceId>, names: &[Domain], now: DateTime<Utc>) {
+        if let (Some(host), Some(reason)) = (names.first(), certificate(self.observed, names, now)) {
+            self.step(Action::IssueCertificate, instance, host.as_str(), &reason);
         }
     }
 

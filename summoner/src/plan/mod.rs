@@ -11,6 +11,7 @@ pub mod restore;
 pub mod retention;
 pub mod route;
 pub mod schedule;
+pub mod sites;
 pub mod snapshot;
 pub mod state;
 pub mod status;

@@ -8,6 +8,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::cert;
+use super::route::features::Features;
+use super::route::files::UserFiles;
+use super::route::resolve::Asking;
 use crate::name::{Domain, InstanceId};
 
 /// Whether a container runs.
@@ -162,8 +165,16 @@ pub struct Observed {
     pub generation: Option<String>,
     /// The hosts that this generation serves.
     pub served: BTreeSet<Domain>,
-    /// Files of names and passwords that somebody asks for and that are there, with their hashes.
-    pub passwords: BTreeMap<String, String>,
+    /// Containers on the proxy's network that are not of this installation and ask for something, by name.
+    pub asking: Vec<Asking>,
+    /// Certificates of hosts that no instance has and the own authority signs, or stands in for: the names, the host first.
+    pub outside: Vec<Vec<Domain>>,
+    /// What the owner put into the proxy's folders.
+    pub files: UserFiles,
+    /// The owner's own page for failures is there.
+    pub error_page: bool,
+    /// What the nginx of the proxy's container can, as it says itself; None until it could be asked.
+    pub nginx: Option<KnownNginx>,
 }
 
 /// What no engine can tell: kept in `state.json`.
@@ -175,9 +186,22 @@ pub struct Memory {
     /// Range that our networks get their subnets from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_range: Option<String>,
+    /// What the proxy's nginx said that it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nginx: Option<KnownNginx>,
     /// Facts of each instance, kept also after it is removed: its data may come back.
     #[serde(default)]
     pub instances: BTreeMap<InstanceId, InstanceMemory>,
+}
+
+/// What an nginx can.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownNginx {
+    /// The engine's id of its container: another one is asked anew.
+    pub container: String,
+    /// What it can.
+    pub features: Features,
 }
 
 /// What is remembered of one instance.
@@ -205,6 +229,9 @@ pub struct InstanceMemory {
     /// Hosts that the proxy refused when it was last told of them, each with its reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refused: BTreeMap<Domain, String>,
+    /// A person stopped it by a command, so that nobody starts it by himself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
 }
 
 /// The image that a reference stands for.

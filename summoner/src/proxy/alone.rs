@@ -10,7 +10,6 @@ use chrono::{DateTime, Utc};
 
 use super::certs::Certs;
 use super::managed::Managed;
-use super::owner::Folders;
 use super::serve::{Proxy, Stand};
 use super::watch::watch;
 use crate::acme::Places;
@@ -26,6 +25,7 @@ use crate::layout::Layout;
 use crate::lock::Lock;
 use crate::nginx::child::Child;
 use crate::nginx::classic::Classic;
+use crate::nginx::files::Folders;
 use crate::nginx::live::Live;
 use crate::nginx::place::Place;
 use crate::nginx::runner::Runner;

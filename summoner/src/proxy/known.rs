@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::docker::{Described, Engine, Happened, Health, Running, Subject};
+use crate::docker::{Engine, Happened, Running, Subject};
 use crate::error::{Error, Result};
-use crate::plan::route::resolve::{self, Asking, Joined};
-use crate::vhost;
+use crate::nginx::asking::{asking, health};
+use crate::plan::route::resolve::{Asking, Joined};
 
 /// How many questions are asked of the engine at once.
 const AT_ONCE: usize = 8;
@@ -141,33 +141,4 @@ impl Known {
 
 fn address(joined: &Joined) -> String {
     joined.ipv4.map(|address| address.to_string()).unwrap_or_default()
-}
-
-fn health(health: Health) -> resolve::Health {
-    match health {
-        Health::None => resolve::Health::None,
-        Health::Starting => resolve::Health::Starting,
-        Health::Healthy => resolve::Health::Healthy,
-        Health::Unhealthy => resolve::Health::Unhealthy,
-    }
-}
-
-/// What a container asks for; None asks for nothing.
-fn asking(found: Described) -> Option<Asking> {
-    let asked = vhost::read(&found.environment, &found.labels)?;
-    Some(Asking {
-        name: found.name,
-        id: found.id,
-        asked,
-        networks: found.networks.into_iter().map(|(name, place)| (name, joined(&place))).collect(),
-        exposed: found.exposed.into_iter().collect(),
-        host_mode: found.host_mode,
-        health: health(found.health),
-        running: found.running == Running::Running,
-    })
-}
-
-/// A place on a network.
-pub(super) fn joined(place: &crate::docker::Place) -> Joined {
-    Joined { ipv4: place.v4, ipv6: place.v6, gateway: place.gateway, internal: false }
 }

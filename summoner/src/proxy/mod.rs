@@ -9,7 +9,6 @@ mod certs;
 mod feed;
 mod known;
 mod managed;
-mod owner;
 mod pace;
 mod serve;
 mod status;
@@ -17,8 +16,7 @@ mod view;
 mod watch;
 
 pub use alone::{Alone, Where, down, run};
-pub use owner::{Folders, read as read_owner};
-pub use status::{State, Status, Told, read as read_status};
+pub use status::{State, Status, Told, read as read_status, told};
 pub use watch::{Serve, watch};
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::certs::Certs;
 use super::managed::Managed;
-use super::owner::{self, Folders, Stamp};
 use super::status::{self, State, Status, Told};
 use super::view;
 use super::watch::Serve;
@@ -16,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Listener};
 use crate::layout::Layout;
 use crate::nginx::features;
+use crate::nginx::files::{ERROR_PAGE, Folders, Stamp, read as read_files};
 use crate::nginx::live::{Came, Closed, Draw, Drawn, Live, Part};
 use crate::plan::route::features::Features;
 use crate::plan::route::files::UserFiles;
@@ -182,7 +182,7 @@ impl<E: Engine> Proxy<'_, E> {
         match &self.owner {
             Some((seen, files)) if *seen == stamp => Ok(files.clone()),
             _ => {
-                let files = owner::read(&self.folders)?;
+                let files = read_files(&self.folders)?;
                 self.owner = Some((stamp, files.clone()));
                 Ok(files)
             }
@@ -280,7 +280,7 @@ impl<E: Engine> Serve for Proxy<'_, E> {
             let means = if features.njs { Means::Script } else { Means::Map };
             settings.guard = Some(Guard { means, folder: INSIDE.to_owned() });
         }
-        settings.error_page = self.folders.html.join(owner::ERROR_PAGE).is_file();
+        settings.error_page = self.folders.html.join(ERROR_PAGE).is_file();
         if whole {
             self.live.forget();
         }

@@ -71,7 +71,8 @@ impl State {
 }
 
 /// The routes of sites; `closed` are the hosts that nginx refused, each with its reason.
-pub(super) fn told(sites: &[Site], closed: &BTreeMap<String, String>) -> Vec<Told> {
+#[must_use]
+pub fn told(sites: &[Site], closed: &BTreeMap<String, String>) -> Vec<Told> {
     let mut all = Vec::new();
     for site in sites {
         let host = site.name.to_string();
@@ -87,7 +88,8 @@ pub(super) fn told(sites: &[Site], closed: &BTreeMap<String, String>) -> Vec<Tol
                 Target::Redirect { to, .. } => (to.clone(), State::Open, None),
                 Target::Folder(path) => (path.clone(), State::Open, None),
                 Target::Waiting { reason, .. } => (source.clone(), State::Waiting, Some(reason.clone())),
-                _ => continue,
+                Target::Status(status) if site.source == Source::Config => (format!("status {status}"), State::Open, None),
+                Target::Status(_) => continue,
             };
             let refused = closed.get(&host);
             all.push(Told {

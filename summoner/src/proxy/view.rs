@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::known::joined;
 use crate::disk;
 use crate::docker::{Described, Engine};
 use crate::error::Result;
+use crate::nginx::asking::joined;
 use crate::plan::route::features::Features;
 use crate::plan::route::files::UserFiles;
 use crate::plan::route::resolve::ProxyView;

@@ -54,6 +54,13 @@ impl Program for Nginx {
         if spec.command.iter().any(|word| word == "reload") {
             return ExecOutput { exit_code: i64::from(!self.load()), ..ExecOutput::default() };
         }
+        if spec.command.iter().any(|word| word == "-V") {
+            return ExecOutput { stderr: b"nginx version: nginx/1.30.6\n".to_vec(), ..ExecOutput::default() };
+        }
+        if spec.stdin.is_some() {
+            // A probe: this one's library is as old as its tag promises nothing of.
+            return ExecOutput { exit_code: 1, ..ExecOutput::default() };
+        }
         let file = spec.command.last().and_then(|file| file.strip_prefix(INSIDE)).unwrap_or_default();
         let path = self.layout.nginx().join(file.trim_start_matches('/'));
         let refused = self.refused.lock().unwrap().clone().map(|host| format!("hosts/{host}.conf"));

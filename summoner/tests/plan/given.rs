@@ -85,6 +85,7 @@ impl Host {
                 version: 1,
                 network_range: Some(RANGE.into()),
                 instances: wanted.instances.iter().map(|instance| (instance.id.clone(), memory(instance))).collect(),
+                nginx: None,
             },
             certificates: hosts().map(|route| (route.host.clone(), certificate(&route.names()))).collect(),
             authority: Some("01".into()),
@@ -163,6 +164,7 @@ fn memory(instance: &InstanceWanted) -> InstanceMemory {
         configured: Some(instance.hash()),
         proven: Some(instance.hash()),
         refused: BTreeMap::new(),
+        stopped: false,
     }
 }
 

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use super::super::context::Context;
 use super::super::tending;
 use crate::acme::{self, Places};
+use crate::docker::Engine;
 use crate::error::{Error, Result};
 use crate::name::Domain;
+use crate::observe;
 use crate::plan::cert;
 
 /// Serve a host with a certificate of your own
@@ -24,9 +26,13 @@ pub struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let loaded = context.load()?;
-    let known = cert::hosts(&loaded.config, &loaded.catalogue)?;
-    if !known.iter().any(|(host, _)| *host == args.host) {
-        let names = known.iter().map(|(host, _)| host.as_str());
+    let engine = context.engine().await?;
+    let asking = observe::asking(&engine, &loaded.config, &engine.containers().await?).await?;
+    let ours = cert::hosts(&loaded.config, &loaded.catalogue)?;
+    let containers = cert::of_all(&loaded.config, &ours, &asking).hosts;
+    let known: Vec<Domain> = ours.into_iter().map(|(host, _)| host).chain(containers).collect();
+    if !known.contains(&args.host) {
+        let names = known.iter().map(Domain::as_str);
         let help = crate::fault::did_you_mean(args.host.as_str(), names).unwrap_or_else(|| "summoner certs".to_owned());
         return Err(Error::usage(format!("nothing here answers as {}", args.host)).next(help));
     }

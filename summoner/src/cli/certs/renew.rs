@@ -22,7 +22,7 @@ pub struct Args {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let loaded = context.load()?;
-    let mut tended = Tended::of(context, &loaded)?;
+    let mut tended = Tended::of(context, &loaded).await?;
     for host in &args.hosts {
         named(&tended.wanted, host)?;
     }

@@ -29,7 +29,7 @@ enum Why {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let loaded = context.load()?;
-    let mut tended = Tended::of(context, &loaded)?;
+    let mut tended = Tended::of(context, &loaded).await?;
     let wanted = named(&tended.wanted, &args.host)?.clone();
     if !context.globals.yes {
         return Err(Error::usage(format!("revoking the certificate of {} cannot be undone", wanted.stem))

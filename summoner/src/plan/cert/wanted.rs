@@ -10,7 +10,7 @@ use crate::config::dns::{DnsSettings, from_acme_sh};
 use crate::error::Result;
 use crate::minion::catalogue::Catalogue;
 use crate::name::Domain;
-use crate::vhost::{CertificateWish, KeyKind};
+use crate::vhost::{CertificateWish, HttpsMethod, KeyKind};
 
 /// One certificate that an authority on the network should sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +168,8 @@ pub fn of_hosts(config: &Config, hosts: &[(Domain, Vec<Domain>)]) -> Vec<Wanted>
     all
 }
 
-/// The hosts of an installation, each with its aliases: an instance's own, and those of its minion's further routes.
+/// The hosts of an installation, each with its aliases: an instance's own, those of its minion's further routes, and
+/// `routes:` that https leads to.
 ///
 /// # Errors
 /// A minion cannot be read.
@@ -180,7 +181,14 @@ pub fn hosts(config: &Config, minions: &Catalogue) -> Result<Vec<(Domain, Vec<Do
         let labels = minions.get(&instance.minion)?.routes.iter().filter_map(|route| route.subdomain.as_ref());
         all.extend(labels.filter_map(|label| format!("{label}-{host}").parse().ok()).map(|host| (host, Vec::new())));
     }
+    all.extend(of_routes(config));
     Ok(all)
+}
+
+/// The hosts of `routes:` that want a certificate, each with its aliases.
+pub fn of_routes(config: &Config) -> impl Iterator<Item = (Domain, Vec<Domain>)> {
+    let routes = config.routes.iter().filter(|route| route.https != HttpsMethod::NoHttps);
+    routes.map(|route| (route.host.clone(), route.aliases.clone()))
 }
 
 /// The domains of an installation.

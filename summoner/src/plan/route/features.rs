@@ -1,7 +1,10 @@
 //! What an nginx can: its version and modules as text in, a value out. `crate::nginx::features` asks the program itself.
 
+use serde::{Deserialize, Serialize};
+
 /// What the renderer uses where it is there, and does without otherwise. From 1.22 to the newest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Features {
     /// Major, minor, patch.
     pub version: (u16, u16, u16),
@@ -40,6 +43,16 @@ impl Features {
             mlkem: false,
             njs: false,
         })
+    }
+
+    /// What an image that is named so probably can: its tag is the version. None for any other tag.
+    #[must_use]
+    pub fn of_image(reference: &str) -> Option<Self> {
+        let (name, tag) = reference.rsplit_once(':')?;
+        if name.rsplit('/').next() != Some("nginx") {
+            return None;
+        }
+        Self::of(&format!("nginx/{tag}"))
     }
 
     /// What every nginx since 1.22 can: for one that cannot be asked.
@@ -90,6 +103,11 @@ mod tests {
         assert_eq!(middle, Features { version: (1, 26, 3), http2_directive: true, http3: true, ..Features::least() });
         let new = Features::of("nginx version: nginx/1.30.6\n").unwrap();
         assert_eq!(new, Features { version: (1, 30, 6), ..Features::catalogue() });
+        assert_eq!(Features::of_image("nginx:1.30.6"), Some(Features { version: (1, 30, 6), ..Features::catalogue() }));
+        assert_eq!(Features::of_image("registry.lan:5000/library/nginx:1.26.3-alpine").map(|found| found.resolve), Some(false));
+        for other in ["nginx:stable", "nginx", "angie:1.30.6", "registry.lan:5000/nginx"] {
+            assert_eq!(Features::of_image(other), None, "{other}");
+        }
         for not_nginx in ["", "nginx version: openresty/1.2.3", "nginx version: nginx/1.2", "nginx/x"] {
             assert_eq!(Features::of(not_nginx), None, "{not_nginx}");
         }

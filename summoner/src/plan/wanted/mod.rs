@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use crate::compose::Service;
-use crate::config::{Access, Config};
+use crate::config::{self, Access, Config};
 use crate::error::Result;
 use crate::minion::{Action, Administrator, Database, Exec, Minion, OwnDump, RestorePolicy, Route, SecretSpec, SignIn, Smoke};
 use crate::name::{Domain, InstanceId, Role};
@@ -40,6 +40,8 @@ pub struct Wanted {
     pub edge: NetworkWanted,
     /// The proxy first, then the order of the file.
     pub instances: Vec<InstanceWanted>,
+    /// Hosts that lead to something that is no instance.
+    pub routes: Vec<config::Route>,
 }
 
 /// A network to have.
@@ -198,7 +200,7 @@ pub fn wanted(config: &Config, given: &Given<'_>) -> Result<Wanted> {
     };
     let all = std::iter::once(&config.proxy_instance).chain(&config.instances);
     let instances = all.map(|instance| resolve::Resolver { config, given, instance, owner: &owner }.resolve()).collect::<Result<_>>()?;
-    Ok(Wanted { owner, edge, instances })
+    Ok(Wanted { owner, edge, instances, routes: config.routes.clone() })
 }
 
 /// Every image that config.yml needs, each once, sorted. Needs neither secrets nor an engine.

@@ -4,6 +4,7 @@
 //! writes what comes out. Source of the semantics: nginx-proxy `nginx.tmpl` and `docs/README.md` (1.11, MIT).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 use super::files::UserFiles;
@@ -17,6 +18,8 @@ mod location;
 mod merge;
 mod names;
 mod site;
+
+pub use names::adopt;
 
 /// A container that asks for something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +100,13 @@ pub struct Refused {
     pub host: Option<String>,
     /// Why, for people.
     pub reason: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = self.host.as_ref().map_or_else(|| "what it asks for".to_owned(), |host| format!("the route of {host}"));
+        write!(out, "{}: {what} is not served as asked: {}", self.source, self.reason)
+    }
 }
 
 /// Certificates of one container.

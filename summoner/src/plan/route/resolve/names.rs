@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use sha1::{Digest, Sha1};
 
-use crate::plan::route::files::Files;
-use crate::plan::route::site::UserFile;
+use crate::plan::route::files::{Files, UserFiles};
+use crate::plan::route::site::{Site, UserFile};
 use crate::vhost::{HostName, PathMatch};
 
 /// Where the owner's files are, as nginx sees them.
@@ -46,6 +46,17 @@ pub(super) fn upstream(host: &HostName, path: &PathMatch, hashed: bool, taken: &
     let other = format!("{}-{}", sha1(&text), sha1(&format!("{path} ")));
     taken.insert(other.clone());
     other
+}
+
+/// Gives a site that no container asked for the files that its owner wrote for its host, where it has none yet.
+pub fn adopt(site: &mut Site, files: &UserFiles) {
+    let host = site.name.clone();
+    site.include = site.include.take().or_else(|| include(&host, &files.vhosts));
+    for at in &mut site.locations {
+        at.replaced_by = at.replaced_by.take().or_else(|| replacement(&host, &at.path, &files.vhosts));
+        at.include = at.include.take().or_else(|| location(&host, &at.path, &files.vhosts));
+        at.passwords = at.passwords.take().or_else(|| passwords(&host, &at.path, &files.passwords));
+    }
 }
 
 /// `vhost.d/<host>`, else `vhost.d/default`.

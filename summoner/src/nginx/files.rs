@@ -1,4 +1,6 @@
 //! What lies in the folders of the proxy's owner: names and hashes, looked at again only when a time stamp changed.
+//!
+//! Reads and judges nothing but certificates; called by `crate::observe` for the managed proxy and by `crate::proxy`.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -9,10 +11,10 @@ use sha2::{Digest, Sha256};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::classic;
 use crate::disk;
 use crate::error::Result;
 use crate::layout::{Layout, ProxyFolder};
-use crate::nginx::classic;
 use crate::plan::route::files::{CertificateFiles, Files, UserFiles};
 
 /// Far above any file of a person.
@@ -21,7 +23,7 @@ const MAX_BYTES: u64 = 4 << 20;
 const MAX_FILES: usize = 10_000;
 
 /// The owner's own page for failures, below `html`.
-pub(super) const ERROR_PAGE: &str = "errors/50x.html";
+pub const ERROR_PAGE: &str = "errors/50x.html";
 
 /// Where the owner's files lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +40,12 @@ pub struct Folders {
     pub html: PathBuf,
     /// nginx's own folder, for `proxy.conf` and `network_internal.conf`; None looks for neither.
     pub nginx: Option<PathBuf>,
+    /// The key of the own authority: while it is there, `certs/ca.crt` is that authority's, and nobody's clients are known by it.
+    pub authority: Option<PathBuf>,
 }
 
 /// Inodes, sizes and times of everything that is looked at.
-pub(super) type Stamp = BTreeMap<PathBuf, (u64, u64, i64, i64)>;
+pub type Stamp = BTreeMap<PathBuf, (u64, u64, i64, i64)>;
 
 impl Folders {
     /// Below Summoner's own storage.
@@ -55,6 +59,7 @@ impl Folders {
             certs: layout.certs(),
             html: folder(ProxyFolder::Html),
             nginx: None,
+            authority: Some(layout.authority_key()),
         }
     }
 
@@ -68,6 +73,7 @@ impl Folders {
             certs: nginx.join("certs"),
             html: html.to_owned(),
             nginx: Some(nginx.to_owned()),
+            authority: None,
         }
     }
 
@@ -77,7 +83,10 @@ impl Folders {
     }
 
     /// What tells one state of all of them from the next.
-    pub(super) fn stamp(&self) -> Result<Stamp> {
+    ///
+    /// # Errors
+    /// A folder is there and cannot be read.
+    pub fn stamp(&self) -> Result<Stamp> {
         let mut all = self.singles();
         for folder in [&self.vhosts, &self.passwords, &self.conf, &self.certs] {
             all.extend(disk::files_in(folder)?.into_iter().take(MAX_FILES));
@@ -106,12 +115,13 @@ pub fn read(folders: &Folders) -> Result<UserFiles> {
     };
     let certs =
         |name: &str| -> Result<Option<String>> { Ok(disk::read_if_there(&folders.certs.join(name), MAX_BYTES)?.map(|bytes| hash(&bytes))) };
+    let own_authority = folders.authority.as_ref().is_some_and(|key| key.exists());
     Ok(UserFiles {
         vhosts: hashes(&folders.vhosts)?,
         passwords: hashes(&folders.passwords)?,
         conf,
         certificates: certificates(&folders.certs)?,
-        client_ca: certs("ca.crt")?,
+        client_ca: if own_authority { None } else { certs("ca.crt")? },
         client_crl: certs("ca.crl.pem")?,
         internal: single("network_internal.conf")?,
         proxy: single("proxy.conf")?,
@@ -208,6 +218,10 @@ mod tests {
         assert_eq!(found.certificates["b.org"].fault.as_deref(), Some("its key belongs to another certificate"));
         assert_eq!(found.certificates["c.org"].fault.as_deref(), Some("it has no key beside it"));
         assert!(found.client_ca.is_some() && !found.certificates.contains_key("ca"));
+        let own = Folders { authority: Some(folder.path().join("authority.pem")), ..folders.clone() };
+        assert!(read(&own).unwrap().client_ca.is_some(), "without a key it is nobody's authority but the owner's");
+        write("authority.pem", "key");
+        assert_eq!(read(&own).unwrap().client_ca, None, "the own authority signs for sites, not for their clients");
         let before = folders.stamp().unwrap();
         write("conf.d/default.conf", "ours, written anew");
         assert_eq!(folders.stamp().unwrap(), before, "our own file is no news");
