@@ -28,8 +28,6 @@ use crate::plan::subnet::{Cidr, free_range};
 use crate::plan::wanted::{ContainerWanted, Given, InstanceWanted, LABEL_OWNER, Wanted, wanted};
 use crate::state::{self, secrets};
 
-/// Far above any list of people.
-
 /// What is wanted and what is there.
 #[derive(Debug)]
 pub struct Situation {
