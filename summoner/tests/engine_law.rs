@@ -5,7 +5,10 @@
 
 mod support;
 
-use support::Bed;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Bed, Said};
 
 const ALL: &str = "  statik:\n  ghost:\n  wordpress:\n  etherpad:\n  mattermost:\n  wekan:\n  nextcloud:\n  gitlab:\n";
 
@@ -134,4 +137,95 @@ fn stop_start_and_restart(bed: &Bed) {
     bed.ok(&["start", "statik"]);
     bed.ok(&["restart", "statik"]);
     assert_eq!(bed.run(&["status", "statik"]).code, 0);
+}
+
+/// Somebody else's container on the proxy's network; gone with the test.
+struct Stranger<'a>(&'a Bed, String);
+
+impl<'a> Stranger<'a> {
+    fn start(bed: &'a Bed, app: &str) -> Self {
+        let (name, host) = (format!("stranger-{app}-{}", bed.domain), format!("VIRTUAL_HOST={app}.{}", bed.domain));
+        let edge = bed.domain.replace('.', "-");
+        bed.docker(&["run", "-d", "--name", &name, "--label", "summoner.test=sites", "--network", &edge, "-e", &host, "nginx:1.30.6"]);
+        Self(bed, name)
+    }
+}
+
+impl Drop for Stranger<'_> {
+    fn drop(&mut self) {
+        self.0.docker_said(&["rm", "-f", &self.1]);
+    }
+}
+
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(bed: &Bed) -> Self {
+        Self(bed.command(&["daemon"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn end(mut self) -> Said {
+        assert!(Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap().success());
+        let child = std::mem::replace(&mut self.0, Command::new("true").spawn().unwrap());
+        Said::of(child.wait_with_output().unwrap())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How long it took.
+fn within(seconds: u64, what: &str, is: impl Fn() -> bool) -> Duration {
+    let since = Instant::now();
+    while !is() {
+        assert!(since.elapsed() < Duration::from_secs(seconds), "not within {seconds} s: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    since.elapsed()
+}
+
+/// `routes:` of config.yml and containers that ask are served by the same law, and the daemon keeps them so.
+#[test]
+fn routes_and_strangers_obey_it_too() {
+    let mut bed = Bed::new("sites");
+    bed.environment = vec![("SUMMONER_NO_SERVICE".into(), "1".into())];
+    bed.config("  statik:\n");
+    let path = bed.path().join("config.yml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}routes:\n- {{host: old.{}, answer: 410}}\n", bed.domain)).unwrap();
+    bed.ok(&["install"]);
+    bed.assert_nothing_to_do("an install with routes");
+    assert_eq!(bed.get("old", "/").0, 410);
+    let one = Stranger::start(&bed, "one");
+    assert!(!bed.plan()["steps"].as_array().unwrap().is_empty(), "a stranger's host is a change");
+    bed.ok(&["install"]);
+    bed.assert_nothing_to_do("an install with a stranger");
+    assert_eq!(bed.get("one", "/").0, 200);
+    let routes = bed.ok(&["routes"]).out;
+    assert!(routes.contains(&format!("old.{}", bed.domain)) && routes.contains(&one.1), "{routes}");
+    let daemon = Daemon::start(&bed);
+    // A moment for its first look, which changes nothing.
+    std::thread::sleep(Duration::from_secs(3));
+    let two = Stranger::start(&bed, "two");
+    let opened = within(15, "a container that came later is served", || bed.get("two", "/").0 == 200);
+    drop(two);
+    let closed = within(15, "one that went away is not", || bed.get("two", "/").0 != 200);
+    println!("opened in {opened:?}, closed in {closed:?}");
+    bed.docker(&["stop", &bed.id("nginx")]);
+    within(30, "a proxy that somebody stopped runs again", || bed.get("one", "/").0 == 200);
+    bed.docker(&["rm", "-f", &bed.id("nginx")]);
+    within(30, "a proxy that somebody removed runs again", || bed.get("one", "/").0 == 200);
+    bed.ok(&["--wait", "stop", "nginx"]);
+    std::thread::sleep(Duration::from_secs(4));
+    assert_ne!(bed.get("one", "/").0, 200, "what a person stopped by a command stays so");
+    bed.ok(&["--wait", "start", "nginx"]);
+    let said = daemon.end();
+    assert_eq!(said.code, 0, "{}", said.err);
+    said.assert_says(&["does not run: it is started again", "is gone: it is started again"]);
+    bed.assert_nothing_to_do("the daemon");
 }

@@ -9,6 +9,7 @@ mod front;
 mod law;
 mod minions;
 mod orphans;
+mod outside;
 mod programs;
 mod recover;
 mod world;
