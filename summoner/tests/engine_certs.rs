@@ -46,6 +46,9 @@ fn an_install_ends_well_and_the_certificate_comes_when_the_authority_does() {
     assert!(served(&bed).contains("Summoner CA"), "the own authority stands in: {}", served(&bed));
     assert_eq!(certificate(&bed)["state"], "stand-in");
     assert!(certificate(&bed)["next_try_at"].is_string());
+    bed.ok(&["certs"]).assert_says(&["authorities look at port 80 of", "proxy.http_port is"]);
+    let checks = bed.run(&["doctor", "--json"]).out;
+    assert!(checks.contains("\"http-01\""), "{checks}");
     let status = bed.run(&["status"]);
     assert_eq!(status.code, 3);
     assert!(status.out.contains("has no certificate of an authority yet"), "{}", status.out);

@@ -13,3 +13,5 @@ mod failures;
 mod issue;
 #[path = "pebble/keep.rs"]
 mod keep;
+#[path = "pebble/secrets.rs"]
+mod secrets;

@@ -153,15 +153,4 @@ impl Door<'_> {
     pub(super) fn forget(&self) -> Result<()> {
         disk::remove_file(&self.path())
     }
-
-    /// Gives the account another key.
-    pub(super) async fn change_key(&self, client: &Client) -> Result<(), Failure> {
-        let mut account = self.open(client).await?;
-        crash::point();
-        let changed = again!(account.update_key().await).map_err(|error| sort(&error, client.heard(), self.now))?;
-        let stored =
-            Stored { version: VERSION, directory: self.directory.to_owned(), email: self.email.map(str::to_owned), credentials: changed };
-        // A crash here loses the account, not a certificate: the next try makes another.
-        Ok(self.save(&stored)?)
-    }
 }

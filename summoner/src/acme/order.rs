@@ -20,6 +20,7 @@ use super::pending::Pending;
 use super::{Issued, Places, key, read};
 use crate::apply::crash;
 use crate::config::certificates::Challenge;
+use crate::config::dns::DnsSettings;
 use crate::plan::cert::{Blame, Wanted, covers};
 
 /// Authorities look within seconds; some, from several places and twice.
@@ -155,10 +156,7 @@ async fn prove(request: &Request<'_>, order: &mut Order, client: &Client) -> Res
             Ok(cleared?)
         }
         Challenge::Dns => {
-            let settings = request.wanted.dns.as_ref().ok_or_else(|| {
-                Failure::new(Blame::Settings, "nothing says how to write the records that prove a wildcard, or DNS-01")
-                    .next("put dns: {provider: …} under certificates in config.yml")
-            })?;
+            let settings = records(request.wanted)?;
             let solver = dns::open(settings)?;
             let answers: Vec<Answer> =
                 open.into_iter().map(|open| Answer { domain: open.name.trim_start_matches("*.").to_owned(), value: open.digest }).collect();
@@ -170,6 +168,16 @@ async fn prove(request: &Request<'_>, order: &mut Order, client: &Client) -> Res
             solved.value
         }
     }
+}
+
+/// How the records of DNS-01 are written; asked before an order too, which would be in vain without.
+pub(super) fn records(wanted: &Wanted) -> Result<&DnsSettings, Failure> {
+    wanted.dns.as_ref().ok_or_else(|| match &wanted.dns_fault {
+        Some(fault) => Failure::new(Blame::Settings, fault.clone())
+            .next("correct it at the container, or put dns: {provider: …} under certificates in config.yml"),
+        None => Failure::new(Blame::Settings, "nothing says how to write the records that prove a wildcard, or DNS-01")
+            .next("put dns: {provider: …} under certificates in config.yml"),
+    })
 }
 
 /// The challenges that nobody answered yet.

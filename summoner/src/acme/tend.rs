@@ -17,7 +17,7 @@ use rustls::pki_types::CertificateDer;
 use super::account::Door;
 use super::client::Client;
 use super::failure::{Failure, sort};
-use super::order::{Request, obtain};
+use super::order::{Request, obtain, records};
 use super::pending::Pending;
 use super::{Issued, MAX_PEM_BYTES, Places, challenge, key, memory, preflight, read, store};
 use crate::apply::crash;
@@ -25,7 +25,7 @@ use crate::config::certificates::Challenge;
 use crate::disk;
 use crate::error::{Error, Kind, Result};
 use crate::plan::cert::memory::{Failed, LastError, Signed, Suggested};
-use crate::plan::cert::{Blame, Lying, Memory, Turn, Wanted, turn};
+use crate::plan::cert::{Blame, HTTP_PORT, Lying, Memory, Turn, Wanted, turn};
 
 /// Certificates that are worked on at once.
 const AT_ONCE: usize = 4;
@@ -62,7 +62,7 @@ impl<'a> Tending<'a> {
     /// With this machine's DNS servers, and port 80.
     #[must_use]
     pub fn of(places: &'a Places, wanted: &'a [Wanted], force: &'a BTreeSet<String>, now: DateTime<Utc>) -> Self {
-        Self { places, wanted, force, now, resolvers: &[], http_port: 80 }
+        Self { places, wanted, force, now, resolvers: &[], http_port: HTTP_PORT }
     }
 }
 
@@ -172,6 +172,10 @@ fn outcome(wanted: &Wanted, turn: Turn, known: &Memory, failed: bool) -> Outcome
         Turn::Ask { reason, .. } => (What::Waiting, reason, None),
     };
     let what = if failed { What::Failed } else { what };
+    let reason = match wanted.note() {
+        Some(note) => format!("{reason}; {note}"),
+        None => reason,
+    };
     Outcome { stem: wanted.stem.clone(), names: wanted.names.clone(), what, reason, next_at, error }
 }
 
@@ -273,6 +277,11 @@ impl Work<'_> {
         let Some(directory) = wanted.directory(asked.authority, asked.staging) else {
             return Err(Failure::new(Blame::Here, "the authority went away"));
         };
+        if wanted.challenge == Challenge::Dns
+            && let Err(failure) = records(wanted)
+        {
+            return Err(Failure { kind: PREFLIGHT.to_owned(), ..failure });
+        }
         let replaces = if asked.renewal { self.identifier(&wanted.stem)? } else { None };
         let old_key = if wanted.new_keys { None } else { store::old_key(places, &wanted.stem)? };
         let client = Client::new(wanted.authorities[asked.authority].root.as_deref())?;

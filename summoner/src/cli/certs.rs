@@ -88,6 +88,9 @@ async fn list(context: &Context, json: bool) -> Result<u8> {
         return Ok(0);
     }
     show::text(&text(&certificates))?;
+    if let Some(other) = cert::other_port(&loaded.config, &tended.wanted) {
+        context.note(&format!("\n{other}"));
+    }
     if certificates.iter().any(|found| matches!(found.state, "own" | "stand-in")) {
         context.note(&format!("\ntrust the own authority by importing {}", loaded.config.layout.authority().display()));
     }

@@ -6,6 +6,7 @@ use super::own_addresses::OwnAddresses;
 use super::ports::{Holder, in_the_way, of_proxy};
 use super::{Check, Patient, brief};
 use crate::error::Result;
+use crate::plan::cert;
 
 const WHY: &str = "Browsers come to this port, and only one program can have it.";
 /// Without a config.yml: what it would say by default.
@@ -19,11 +20,27 @@ pub(super) fn checks(patient: &Patient<'_>, own: &OwnAddresses) -> Vec<Check> {
     let ports = config.map_or(USUAL, of_proxy);
     let mut checks: Vec<Check> = Vec::new();
     checks.extend(address.map(|address| judge_address(address, own)));
+    checks.extend(challenges(patient));
     for (port, key) in ports {
         let found = in_the_way(port, address, containers);
         checks.push(judge(port, key, &found, root.as_deref(), patient.engine.is_ok()));
     }
     checks
+}
+
+/// Whether something must lead authorities to the proxy.
+fn challenges(patient: &Patient<'_>) -> Option<Check> {
+    let (config, catalogue) = patient.config.as_ref().ok()?;
+    // A minion that cannot be read has a check of its own.
+    let wanted = cert::of_hosts(config, &cert::hosts(config, catalogue).ok()?);
+    let said = cert::other_port(config, &wanted)?;
+    let check = Check::new("http-01", "certificates", "An authority signs for a name after a look at its port 80, and at no other port.");
+    Some(check.warning(said).fix(format!(
+        "let port {} of the router lead to port {} of this machine, or take proxy.http_port out of config.yml, or prove names by DNS: \
+         certificates.challenge: dns-01",
+        cert::HTTP_PORT,
+        config.proxy.http_port
+    )))
 }
 
 fn judge_address(address: IpAddr, own: &OwnAddresses) -> Check {

@@ -21,7 +21,7 @@ pub use containers::{All, of_all};
 pub use memory::{Blame, Memory};
 pub use renewal::renewal;
 pub use turn::{Lying, Turn};
-pub use wanted::{Wanted, covers, hosts, of_hosts, of_routes};
+pub use wanted::{HTTP_PORT, Wanted, covers, hosts, of_hosts, of_routes, other_port};
 
 /// A certificate's renewal begins when less than this part of its life is left, whatever its length (certmagic's rule).
 const LEFT_PART: i32 = 3;

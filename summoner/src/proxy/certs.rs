@@ -100,7 +100,7 @@ impl Certs {
 fn line(outcome: &Outcome) -> Option<String> {
     let names = outcome.names.join(", ");
     match &outcome.what {
-        What::Issued { authority } => Some(format!("certificate of {names} issued by {authority}")),
+        What::Issued { authority } => Some(format!("certificate of {names} issued by {authority}: {}", outcome.reason)),
         What::Failed => {
             let said = outcome.error.as_ref().map_or(outcome.reason.as_str(), |error| error.said.as_str());
             let next = outcome.next_at.map(|at| format!("; again at {}", at.format("%Y-%m-%d %H:%M:%S UTC"))).unwrap_or_default();

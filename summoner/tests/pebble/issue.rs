@@ -163,3 +163,55 @@ async fn the_test_authority_proves_the_way() {
     issued(&bed.tend(&[only]).await[0]);
     assert_eq!(bed.memory().certificates["c.fr"].directory.as_deref(), Some(test.directory.as_str()));
 }
+
+#[tokio::test]
+async fn the_lists_of_containers() {
+    use summoner::plan::cert::Wanted;
+    use summoner::vhost::CertificateWish;
+
+    let bed = Bed::new(&Kind::default());
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let wish = |certificates: Vec<Vec<String>>| CertificateWish { certificates, ..CertificateWish::default() };
+    // One for all, and with ACME_SINGLE_DOMAIN_CERTS one for each.
+    let shared = Wanted::of_container(&bed.settings(), &wish(vec![names(&["le1.fr", "le2.fr", "le1.fr"])]));
+    let single = Wanted::of_container(&bed.settings(), &wish(vec![names(&["le3.fr"]), names(&["le4.fr"])]));
+    let wanted: Vec<Wanted> = shared.into_iter().chain(single).collect();
+    for outcome in bed.tend(&wanted).await {
+        issued(&outcome);
+    }
+    assert_eq!(bed.file("le2.fr.crt"), bed.file("le1.fr.crt"));
+    assert_ne!(bed.file("le3.fr.crt"), bed.file("le4.fr.crt"));
+    assert_eq!(bed.orders(), 3);
+    // Words for records that nobody here knows: a reason, and nobody is asked.
+    let secret = |text: &str| summoner::vhost::Secret(text.to_owned().into());
+    let unknown = CertificateWish {
+        dns: Some(true),
+        dns_api: [("DNS_API".to_owned(), secret("dns_gd")), ("GD_Key".to_owned(), secret("s3cret"))].into(),
+        ..wish(vec![names(&["le5.fr"])])
+    };
+    let outcome = bed.tend(&Wanted::of_container(&bed.settings(), &unknown)).await.remove(0);
+    let error = outcome.error.as_ref().unwrap();
+    assert!(outcome.what == What::Failed && error.said.contains("`dns_gd` is not known"), "{outcome:?}");
+    assert_eq!((bed.orders(), error.authority.as_ref()), (3, None));
+}
+
+#[tokio::test]
+async fn accounts_are_one_for_each_address() {
+    let bed = Bed::new(&Kind::default());
+    let mut wanted = [bed.wanted(&["a.fr"]), bed.wanted(&["b.fr"]), bed.wanted(&["c.fr"])];
+    wanted[1].email = Some("other@b.fr".to_owned());
+    wanted[2].email = None;
+    // Both in turn: an account is never made twice for the same address.
+    for outcome in bed.tend(&wanted).await {
+        issued(&outcome);
+    }
+    let more = [summoner::plan::cert::Wanted { email: wanted[1].email.clone(), ..bed.wanted(&["d.fr"]) }];
+    let all: Vec<_> = wanted.iter().cloned().chain(more).collect();
+    issued(&bed.tend(&all).await[3]);
+    let accounts = std::fs::read_dir(&bed.places.acme).unwrap().flatten().map(|entry| entry.path());
+    let mut found: Vec<String> = accounts
+        .map(|path| serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string(path).unwrap()).unwrap()["email"].to_string())
+        .collect();
+    found.sort();
+    assert_eq!(found, ["\"other@b.fr\"", "\"someone@a.fr\"", "null"]);
+}

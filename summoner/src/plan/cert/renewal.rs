@@ -43,3 +43,45 @@ pub fn renewal(observed: &Observed, suggested: Option<&Suggested>, after_days: O
         (observed.not_after - life / super::LEFT_PART - early, "a third of its life is left then".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(life: i64, suggested: Option<(i64, i64)>, after_days: Option<u32>) -> String {
+        let at = |days: i64| DateTime::UNIX_EPOCH + TimeDelta::days(20_000 + days);
+        let observed = Observed {
+            host: "a.fr".parse().unwrap(),
+            names: vec!["a.fr".to_owned()],
+            issuer: "R1".to_owned(),
+            issuer_key: "01".to_owned(),
+            not_before: at(0),
+            not_after: at(life),
+            fingerprint: "ab".to_owned(),
+        };
+        let window =
+            |(start, end): (i64, i64)| Suggested { fingerprint: "ab".to_owned(), start: at(start), end: at(end), explanation: None };
+        let (moment, reason) = renewal(&observed, suggested.map(window).as_ref(), after_days);
+        format!("{life}: {} h: {reason}", (moment - at(0)).num_hours())
+    }
+
+    #[test]
+    fn the_authority_goes_before_a_wish_and_neither_is_too_late() {
+        let lines = [
+            told(90, None, None),
+            told(6, None, None),
+            told(90, None, Some(30)),
+            told(90, None, Some(89)),
+            told(90, Some((50, 50)), Some(30)),
+            told(90, Some((89, 90)), None),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        90: 1398 h: a third of its life is left then
+        6: 69 h: half of its short life is over then
+        90: 720 h: 30 days after it was issued, as asked for
+        90: 1890 h: an eighth of its life is left then; 89 days, as asked for, would be too late
+        90: 1200 h: the authority suggests 2024-11-23 00:00 UTC to 2024-11-23 00:00 UTC
+        90: 1890 h: an eighth of its life is left then; the authority suggests a later time
+        ");
+    }
+}

@@ -12,6 +12,9 @@ use crate::minion::catalogue::Catalogue;
 use crate::name::Domain;
 use crate::vhost::{CertificateWish, HttpsMethod, KeyKind};
 
+/// Authorities look at this port of a name, whatever the proxy has (RFC 8555, 8.3).
+pub const HTTP_PORT: u16 = 80;
+
 /// One certificate that an authority on the network should sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -29,6 +32,8 @@ pub struct Wanted {
     pub challenge: Challenge,
     /// How records are written.
     pub dns: Option<DnsSettings>,
+    /// Why what a container says about records is not followed.
+    pub dns_fault: Option<String>,
     /// The profile.
     pub profile: Option<String>,
     /// The key.
@@ -66,6 +71,7 @@ impl Wanted {
             email: settings.email.clone(),
             challenge: if dns { Challenge::Dns } else { Challenge::Http },
             dns: settings.dns.clone(),
+            dns_fault: None,
             profile: settings.profile.clone(),
             key: settings.key,
             new_keys: true,
@@ -84,10 +90,12 @@ impl Wanted {
             if let Some(dns) = wish.dns {
                 wanted.challenge = if dns { Challenge::Dns } else { Challenge::Http };
             }
-            let words = wish.dns_api.iter().map(|(key, secret)| (key.clone(), secret.0.to_string())).collect();
-            // What acme.sh would understand and we do not leaves the settings of config.yml.
-            if let Some(dns) = Some(&wish.dns_api).filter(|words| !words.is_empty()).and_then(|_| from_acme_sh(&words).ok()) {
-                wanted.dns = Some(dns);
+            if !wish.dns_api.is_empty() {
+                let words = wish.dns_api.iter().map(|(key, secret)| (key.clone(), secret.0.to_string())).collect();
+                match from_acme_sh(&words) {
+                    Ok(dns) => wanted.dns = Some(dns),
+                    Err(why) => wanted.dns_fault = Some(format!("ACMESH_DNS_API_CONFIG of its container: {why}")),
+                }
             }
             if let Some(directory) = &wish.directory {
                 wanted.authorities = vec![Authority::at(directory)];
@@ -116,6 +124,18 @@ impl Wanted {
         Some(Self { hosts: hosts.to_vec(), ..Self::of(settings, &names)? })
     }
 
+    /// What a person should know although everything goes on.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        let fault = self.dns_fault.as_ref()?;
+        match (self.challenge, &self.dns) {
+            (Challenge::Dns, Some(_)) => Some(format!("records are written as config.yml says, since {fault}")),
+            // Without any other way it is a failure, and told as such.
+            (Challenge::Dns, None) => None,
+            (Challenge::Http, _) => Some(format!("proven on port 80; not followed is {fault}")),
+        }
+    }
+
     /// The directory of an authority, or of its test authority.
     #[must_use]
     pub fn directory(&self, authority: usize, staging: bool) -> Option<&str> {
@@ -134,7 +154,10 @@ impl Wanted {
             .collect();
         let text = format!(
             "{:?}",
-            (&self.names, authorities, &self.email, self.challenge, &self.profile, self.key, self.must_staple, self.staging)
+            (
+                (&self.names, authorities, &self.email, self.challenge, &self.profile, self.key, self.must_staple, self.staging),
+                (&self.dns, &self.dns_fault),
+            )
         );
         hex::encode(&Sha256::digest(text)[..8])
     }
@@ -166,6 +189,19 @@ pub fn of_hosts(config: &Config, hosts: &[(Domain, Vec<Domain>)]) -> Vec<Wanted>
     all.sort_by(|one, other| one.stem.cmp(&other.stem));
     all.dedup_by(|one, other| one.stem == other.stem);
     all
+}
+
+/// What a person should know when the proxy does not have the port that authorities look at (RFC 8555, 8.3).
+#[must_use]
+pub fn other_port(config: &Config, wanted: &[Wanted]) -> Option<String> {
+    let port = config.proxy.http_port;
+    let asked = wanted.iter().find(|wanted| wanted.challenge == Challenge::Http)?;
+    (port != HTTP_PORT).then(|| {
+        format!(
+            "authorities look at port {HTTP_PORT} of {}, and proxy.http_port is {port}: something must lead from the one to the other",
+            asked.stem
+        )
+    })
 }
 
 /// The hosts of an installation, each with its aliases: an instance's own, those of its minion's further routes, and
@@ -208,6 +244,7 @@ pub fn covers(held: &[String], name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vhost::Secret;
 
     #[test]
     fn a_wildcard_needs_a_record_and_holds_one_label() {
@@ -233,5 +270,34 @@ mod tests {
         assert_eq!((all[0].names.len(), all[0].key, all[0].new_keys), (2, KeyKind::Rsa(2048), false));
         assert_eq!((all[0].authorities[0].name.as_str(), all[0].directory(0, true)), ("ca.test", Some("https://ca.test/dir")));
         assert_ne!(all[0].digest(), Wanted { must_staple: true, ..all[0].clone() }.digest());
+    }
+
+    #[test]
+    fn words_of_acme_sh_that_are_not_known_are_told() {
+        let secret = |text: &str| Secret(text.to_owned().into());
+        let wish = CertificateWish {
+            certificates: vec![vec!["a.fr".to_owned()]],
+            dns: Some(true),
+            dns_api: [("DNS_API".to_owned(), secret("dns_gd")), ("GD_Key".to_owned(), secret("s3cret"))].into(),
+            ..CertificateWish::default()
+        };
+        let of = |settings: &Certificates, wish: &CertificateWish| Wanted::of_container(settings, wish).remove(0);
+        let alone = of(&Certificates::default(), &wish);
+        assert!(alone.dns.is_none() && alone.note().is_none(), "it fails, with this reason");
+        assert!(alone.dns_fault.as_ref().unwrap().contains("`dns_gd` is not known"));
+        let settings = Certificates {
+            dns: Some(
+                from_acme_sh(&[("DNS_API".to_owned(), "dns_desec".to_owned()), ("DEDYN_TOKEN".to_owned(), "t".to_owned())].into()).unwrap(),
+            ),
+            ..Certificates::default()
+        };
+        let told = of(&settings, &wish).note().unwrap();
+        assert!(told.starts_with("records are written as config.yml says, since ACMESH_DNS_API_CONFIG"), "{told}");
+        let http = of(&settings, &CertificateWish { dns: None, ..wish.clone() });
+        assert!(http.note().unwrap().starts_with("proven on port 80"));
+        assert_eq!(of(&settings, &CertificateWish { dns_api: [].into(), ..wish }).note(), None);
+        for wanted in [alone, http] {
+            assert!(!format!("{wanted:?}{:?}", wanted.note()).contains("s3cret"));
+        }
     }
 }

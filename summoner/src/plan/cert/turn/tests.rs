@@ -1,10 +1,12 @@
+mod year;
+
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
 use super::*;
 use crate::config::certificates::{Authority, Certificates};
-use crate::plan::cert::memory::{Blame, Failed, Signed, Suggested};
+use crate::plan::cert::memory::{Blame, Failed, Signed};
 
 const LE: &str = "https://acme-v02.api.letsencrypt.org/directory";
 const TEST: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
@@ -141,94 +143,4 @@ fn pauses_grow_and_never_outlast_the_certificate() {
     let ending = Failed { ends_at: Some(at(8)), ..failed(&wanted, &digest, None, Blame::Name, None) };
     memory.failed("a.fr", &ending, at(0));
     assert!(memory.certificates["a.fr"].tries[""].not_before <= at(2));
-}
-
-/// One authority of the simulation: down for some time, and moving its windows once.
-struct World {
-    life: TimeDelta,
-    windows: bool,
-    down: std::ops::Range<DateTime<Utc>>,
-    revoked_at: DateTime<Utc>,
-}
-
-/// Runs `hosts` certificates for a year, looking every ten minutes; gives how long any host was without a valid
-/// certificate, how many were issued, how often authorities were asked, and how many revoked ones lived on for a day.
-fn year(world: &World, hosts: usize) -> (TimeDelta, usize, usize, usize) {
-    let (start, step) = (at(0), TimeDelta::minutes(10));
-    let all: Vec<Wanted> =
-        (0..hosts).map(|number| Wanted { staging: Staging::Never, ..wanted(&[&format!("h{number}.d{}.fr", number / 20)]) }).collect();
-    let mut lying: Vec<Lying> = vec![Lying::Nothing; hosts];
-    let (mut memory, mut without, mut issued, mut asked, mut late) = (Memory::default(), TimeDelta::zero(), 0, 0, 0);
-    // A verdict holds until the time that it names, or until the authority suggests another.
-    let mut sleeping: Vec<DateTime<Utc>> = vec![start; hosts];
-    let mut now = start;
-    while now < start + TimeDelta::days(365) {
-        for ((wanted, lying), sleeping) in all.iter().zip(&mut lying).zip(&mut sleeping) {
-            if let (Lying::Ours(cert), true) = (&*lying, world.windows) {
-                let known = memory.certificates.get_mut(&wanted.stem).unwrap();
-                if known.look_again.is_none_or(|at| now >= at) && !world.down.contains(&now) {
-                    let revoked = cert.not_before < world.revoked_at && now >= world.revoked_at;
-                    let middle = cert.not_before + (cert.not_after - cert.not_before) * 2 / 3;
-                    let (start, end) = if revoked { (now - TimeDelta::days(1), now) } else { (middle, middle + world.life / 20) };
-                    let fingerprint = cert.fingerprint.clone();
-                    known.suggested = Some(Suggested { fingerprint, start, end, explanation: None });
-                    known.look_again = Some(now + TimeDelta::hours(6));
-                    *sleeping = now;
-                }
-                late += usize::from(cert.not_before < world.revoked_at && now == world.revoked_at + TimeDelta::days(1));
-            }
-            let expired = lying.observed().is_some_and(|cert| now >= cert.not_after);
-            if expired {
-                without += step;
-            }
-            if now < *sleeping {
-                continue;
-            }
-            match turn(wanted, lying, &memory, false, now) {
-                Turn::Ask { authority, renewal, .. } => {
-                    asked += 1;
-                    let directory = wanted.directory(authority, false).unwrap();
-                    memory.ordered(directory, now);
-                    let ends_at = lying.observed().map(|cert| cert.not_after);
-                    if world.down.contains(&now) {
-                        let digest = wanted.digest();
-                        let failure = Failed { ends_at, ..failed(wanted, &digest, Some(directory), Blame::Authority, None) };
-                        memory.failed(&wanted.stem, &failure, now);
-                    } else {
-                        issued += 1;
-                        let cert = observed(&wanted.stem, now - TimeDelta::hours(1), world.life, issued as u32);
-                        let signed = Signed { directory, fingerprint: &cert.fingerprint, names: &wanted.names, renewal };
-                        memory.signed(&wanted.stem, &signed, now);
-                        *lying = Lying::Ours(cert);
-                    }
-                }
-                Turn::Keep { until: Some(until), .. } | Turn::Wait { until, .. } => *sleeping = until,
-                Turn::Keep { until: None, .. } => panic!("{} is never renewed", wanted.stem),
-            }
-        }
-        now += step;
-    }
-    (without, issued, asked, late)
-}
-
-#[test]
-fn in_a_year_nothing_expires() {
-    let (never, far) = (at(0)..at(0), at(24 * 9999));
-    let mut told = Vec::new();
-    for (days, down_days) in [(90, 20), (45, 10), (6, 2)] {
-        for windows in [false, true] {
-            for down in [never.clone(), at(24 * 200)..at(24 * (200 + down_days))] {
-                let revoked_at = if windows && down.is_empty() { at(24 * 100 + 3) } else { far };
-                let outage = !down.is_empty();
-                let (without, issued, asked, late) = year(&World { life: TimeDelta::days(days), windows, down, revoked_at }, 20);
-                assert_eq!((without, late), (TimeDelta::zero(), 0), "{days} days, windows {windows}, down {outage}");
-                told.push(format!(
-                    "{days} days, windows {windows}, {}: {issued} issued, {} asked in vain",
-                    if outage { "down" } else { "up" },
-                    asked - issued
-                ));
-            }
-        }
-    }
-    insta::assert_snapshot!(told.join("\n"), @"");
 }
