@@ -160,7 +160,7 @@ fn unusable(secret: &Path, public: &Path, why: &str) -> Error {
 }
 
 /// rcgen's moments are of the time crate, which we need for nothing else: 1970 plus seconds makes one.
-fn validity(params: &mut CertificateParams, from: DateTime<Utc>, to: DateTime<Utc>) {
+pub(crate) fn validity(params: &mut CertificateParams, from: DateTime<Utc>, to: DateTime<Utc>) {
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     let since = |at: DateTime<Utc>| Duration::from_secs(at.timestamp().max(0).unsigned_abs());
     params.not_before = epoch + since(from);

@@ -4,17 +4,20 @@ mod import;
 mod renew;
 mod revoke;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::context::{Context, Loaded};
 use super::show::{self, JSON_VERSION};
 use super::tending::Tended;
-use crate::acme::{self, Outcome, Places, What};
+use crate::acme::shown::time;
+use crate::acme::{self, Places, Shown};
 use crate::config::certificates::Issuer;
 use crate::error::Result;
 use crate::name::Domain;
 use crate::plan::cert::{self, Lying};
+use crate::proxy;
 
 /// Show the certificates of all hosts
 #[derive(Debug, clap::Args)]
@@ -23,6 +26,9 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Show those of the `summoner proxy` that keeps its data here [default: with those of config.yml, else /var/lib/summoner]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -37,95 +43,66 @@ enum Command {
 #[derive(Serialize)]
 struct Json {
     version: u32,
-    certificates: Vec<Certificate>,
-}
-
-/// One host, as the contract of `certs --json` has it.
-#[derive(Serialize)]
-struct Certificate {
-    host: String,
-    names: Vec<String>,
-    issuer: Option<String>,
-    /// `own`, `network`, `stand-in`, `person`, `broken`, `absent`.
-    state: &'static str,
-    not_after: Option<String>,
-    renew_at: Option<String>,
-    reason: String,
-    last_error: Option<String>,
-    last_error_at: Option<String>,
-    next_try_at: Option<String>,
-    next: Option<String>,
+    certificates: Vec<Shown>,
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     match &args.command {
-        None => list(context, args.json).await,
+        None => list(context, args).await,
         Some(Command::Renew(args)) => renew::run(context, args).await,
         Some(Command::Revoke(args)) => revoke::run(context, args).await,
         Some(Command::Import(args)) => import::run(context, args).await,
     }
 }
 
-async fn list(context: &Context, json: bool) -> Result<u8> {
-    let loaded = context.load()?;
-    let tended = Tended::of(context, &loaded).await?;
+async fn list(context: &Context, args: &Args) -> Result<u8> {
+    let loaded = if args.data.is_some() { None } else { context.load().ok() };
+    let (mut certificates, other_port) = match &loaded {
+        Some(loaded) => installed(context, loaded).await?,
+        None => (Vec::new(), None),
+    };
+    match proxy::read_status(&super::proxy::layout(context, args.data.as_deref()))? {
+        Some(status) => certificates.extend(status.certificates),
+        // Why there is no configuration is the answer then.
+        None if loaded.is_none() && args.data.is_none() => drop(context.load()?),
+        None => {}
+    }
+    if args.json {
+        show::json(&Json { version: JSON_VERSION, certificates })?;
+        return Ok(0);
+    }
+    if certificates.is_empty() {
+        context.note(if loaded.is_some() { "no certificates yet: summoner install" } else { "no certificates yet" });
+        return Ok(0);
+    }
+    show::text(&text(&certificates))?;
+    if let Some(other) = other_port {
+        context.note(&format!("\n{other}"));
+    }
+    if let Some(loaded) = loaded.filter(|_| certificates.iter().any(|found| matches!(found.state.as_str(), "own" | "stand-in"))) {
+        context.note(&format!("\ntrust the own authority by importing {}", loaded.config.layout.authority().display()));
+    }
+    Ok(0)
+}
+
+/// The hosts of config.yml and of containers that ask; and what to say of the port that authorities look at.
+async fn installed(context: &Context, loaded: &Loaded) -> Result<(Vec<Shown>, Option<String>)> {
+    let tended = Tended::of(context, loaded).await?;
     let standing = acme::standing(&tended.tending())?;
     let mut certificates = Vec::new();
     let ours = cert::hosts(&loaded.config, &loaded.catalogue)?.into_iter().map(|(host, _)| host);
     for host in ours.chain(tended.containers.iter().cloned()) {
         let signed = standing.iter().zip(&tended.wanted).find(|(_, wanted)| wanted.hosts.iter().any(|known| known == host.as_str()));
         match signed {
-            Some(((lying, outcome), _)) => certificates.push(network(&host, lying, outcome)),
-            None => certificates.extend(own(context, &loaded, &host)?),
+            Some(((lying, outcome), _)) => certificates.push(Shown::tended(host.as_str(), lying, outcome)),
+            None => certificates.extend(own(context, loaded, &host)?),
         }
     }
-    if json {
-        show::json(&Json { version: JSON_VERSION, certificates })?;
-        return Ok(0);
-    }
-    if certificates.is_empty() {
-        context.note("no certificates yet: summoner install");
-        return Ok(0);
-    }
-    show::text(&text(&certificates))?;
-    if let Some(other) = cert::other_port(&loaded.config, &tended.wanted) {
-        context.note(&format!("\n{other}"));
-    }
-    if certificates.iter().any(|found| matches!(found.state, "own" | "stand-in")) {
-        context.note(&format!("\ntrust the own authority by importing {}", loaded.config.layout.authority().display()));
-    }
-    Ok(0)
-}
-
-/// A host that an authority on the network signs for.
-fn network(host: &Domain, lying: &Lying, outcome: &Outcome) -> Certificate {
-    let observed = lying.observed();
-    let state = match lying {
-        Lying::Nothing => "absent",
-        Lying::Placeholder(_) => "stand-in",
-        Lying::Ours(_) => "network",
-        Lying::Theirs(_) => "person",
-        Lying::Broken(_) => "broken",
-    };
-    let error = outcome.error.as_ref();
-    let who = |name: &Option<String>| name.as_ref().map_or_else(String::new, |name| format!("{name}: "));
-    Certificate {
-        host: host.to_string(),
-        names: observed.map_or_else(|| outcome.names.clone(), |observed| observed.names.clone()),
-        issuer: observed.map(|observed| observed.issuer.clone()),
-        state,
-        not_after: observed.map(|observed| time(observed.not_after)),
-        renew_at: outcome.next_at.filter(|_| outcome.what == What::Kept).map(time),
-        reason: outcome.reason.clone(),
-        last_error: error.map(|error| format!("{}{}", who(&error.authority), error.said)),
-        last_error_at: error.map(|error| time(error.at)),
-        next_try_at: outcome.next_at.filter(|_| outcome.what != What::Kept).map(time),
-        next: error.and_then(|error| error.next.clone()),
-    }
+    Ok((certificates, cert::other_port(&loaded.config, &tended.wanted)))
 }
 
 /// A host that the own authority signs for.
-fn own(context: &Context, loaded: &Loaded, host: &Domain) -> Result<Option<Certificate>> {
+fn own(context: &Context, loaded: &Loaded, host: &Domain) -> Result<Option<Shown>> {
     let layout = &loaded.config.layout;
     let lying = acme::look(&Places::of(layout), host.as_str(), &acme::remembered(&Places::of(layout))?)?;
     if loaded.config.certificates.issuer_of(host.as_str()) == Issuer::Acme {
@@ -141,29 +118,20 @@ fn own(context: &Context, loaded: &Loaded, host: &Domain) -> Result<Option<Certi
         }
     };
     let observed = lying.observed();
-    Ok(Some(Certificate {
-        host: host.to_string(),
-        names: observed.map(|observed| observed.names.clone()).unwrap_or_default(),
-        issuer: observed.map(|observed| observed.issuer.clone()),
-        state,
-        not_after: observed.map(|observed| time(observed.not_after)),
+    Ok(Some(Shown {
         renew_at: observed.filter(|_| state == "own").map(|observed| time(cert::renew_at(observed))),
-        reason,
-        last_error: None,
-        last_error_at: None,
-        next_try_at: None,
-        next: None,
+        ..Shown::lying(host.as_str(), state, observed, reason)
     }))
 }
 
-fn text(certificates: &[Certificate]) -> String {
+fn text(certificates: &[Shown]) -> String {
     let or = |text: &Option<String>| text.as_ref().map_or_else(|| "-".to_owned(), |text| day(text));
     let rows: Vec<Vec<String>> = certificates
         .iter()
         .map(|found| {
             let issuer = found.issuer.clone().unwrap_or_else(|| "-".to_owned());
             let renewed = found.renew_at.as_ref().or(found.next_try_at.as_ref()).cloned();
-            vec![found.host.clone(), issuer, found.state.to_owned(), or(&found.not_after), or(&renewed), found.reason.clone()]
+            vec![found.host.clone(), issuer, found.state.clone(), or(&found.not_after), or(&renewed), found.reason.clone()]
         })
         .collect();
     let mut text = show::table(&["HOST", "ISSUER", "STATE", "UNTIL", "NEXT", "WHY"], &rows);
@@ -179,10 +147,6 @@ fn text(certificates: &[Certificate]) -> String {
         }
     }
     text
-}
-
-fn time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 fn day(time: &str) -> String {

@@ -25,6 +25,10 @@ const NAME: &str = "summoner-proxy";
 const SOCKET: &str = "/tmp/docker.sock";
 /// The value of `--nginx` for a child of this process.
 const HERE: &str = "here";
+/// The value of `--nginx` for a container that is found by its label.
+const LABELLED: &str = "label";
+/// The label that people give it, unless `NGINX_CONTAINER_LABEL` says another one.
+const LABEL: &str = "com.github.nginx-proxy.nginx-proxy.nginx";
 
 /// Lead host names to the containers that ask for them by `VIRTUAL_HOST`, as nginx-proxy does
 ///
@@ -41,8 +45,9 @@ pub struct Args {
     /// Join only these networks (may be repeated) [default: those of the containers that ask]
     #[arg(long, value_name = "NAME")]
     network: Vec<String>,
-    /// Run nginx as a child of this command (here), or use the one in this container, which shares its conf.d
-    #[arg(long, value_name = "here|CONTAINER", env = "NGINX_CONTAINER")]
+    /// Run nginx as a child of this command (here), or use the one in this container, or in the one with the label
+    /// com.github.nginx-proxy.nginx-proxy.nginx (label), which shares its conf.d
+    #[arg(long, value_name = "here|label|CONTAINER", env = "NGINX_CONTAINER")]
     nginx: Option<String>,
     /// Name the own container so
     #[arg(long, value_name = "NAME", default_value = NAME)]
@@ -77,14 +82,18 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     for refusal in refusals {
         context.note(&format!("{} is not followed: {}", refusal.key, refusal.reason));
     }
+    for (key, reason) in &globals.unused {
+        context.note(&format!("{key} has no effect: {reason}"));
+    }
     let nginx = match &args.nginx {
-        None => Where::Own(args.image.clone()),
+        None => globals.nginx_label.clone().map_or_else(|| Where::Own(args.image.clone()), Where::Labelled),
         Some(here) if here == HERE => Where::Here,
+        Some(label) if label == LABELLED => Where::Labelled(globals.nginx_label.clone().unwrap_or_else(|| LABEL.to_owned())),
         Some(name) => Where::Container(name.clone()),
     };
     let ports = match nginx {
         Where::Own(_) => (args.http_port, args.https_port),
-        Where::Here | Where::Container(_) => (globals.http_port, globals.https_port),
+        Where::Here | Where::Container(_) | Where::Labelled(_) => (globals.http_port, globals.https_port),
     };
     let networks: BTreeSet<String> = args.network.iter().cloned().collect();
     let bans = args.bans.then(|| (policy(context), engine.clone()));

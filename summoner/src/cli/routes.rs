@@ -1,6 +1,7 @@
 //! `summoner routes`
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -16,7 +17,7 @@ use crate::plan::route::Site;
 use crate::plan::route::site::Source;
 use crate::plan::sites::{ROUTES, sites};
 use crate::plan::state::Health;
-use crate::proxy::{self, State};
+use crate::proxy::{self, State, Status, Told};
 use crate::vhost::HostName;
 
 /// Show which host names lead where
@@ -25,6 +26,9 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Show those of the `summoner proxy` that keeps its data here [default: with those of config.yml, else /var/lib/summoner]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -45,8 +49,65 @@ struct Route {
     reason: Option<String>,
 }
 
+impl From<Told> for Route {
+    fn from(told: Told) -> Self {
+        let Told { host, path, target, source, state, reason } = told;
+        Self { host, path, target, source, state: state.as_str(), reason }
+    }
+}
+
+/// What is told, and what to say of the proxy as a whole.
+struct Story {
+    json: Json,
+    note: Option<String>,
+}
+
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
-    let loaded = context.load()?;
+    let loaded = if args.data.is_some() { None } else { context.load().ok() };
+    let status = proxy::read_status(&super::proxy::layout(context, args.data.as_deref()))?;
+    let mut stories = Vec::new();
+    if let Some(loaded) = &loaded {
+        stories.push(installed(context, loaded).await?);
+    } else if status.is_none() {
+        if args.data.is_none() {
+            // Why there is no configuration is the answer then.
+            drop(context.load()?);
+        }
+        context.note("no proxy has worked here yet: summoner proxy");
+    }
+    stories.extend(status.map(watched));
+    let mut json = Json { version: JSON_VERSION, generation: None, live: false, routes: Vec::new() };
+    let mut notes = Vec::new();
+    for (number, story) in stories.into_iter().enumerate() {
+        // With both, the one of config.yml is the one.
+        if number == 0 {
+            (json.generation, json.live) = (story.json.generation, story.json.live);
+        }
+        json.routes.extend(story.json.routes);
+        notes.extend(story.note);
+    }
+    if args.json {
+        show::json(&json)?;
+        return Ok(0);
+    }
+    let path = |route: &Route| if route.path == "/" { String::new() } else { route.path.clone() };
+    let row =
+        |route: Route| vec![route.host.clone() + &path(&route), route.target, route.state.to_owned(), route.reason.unwrap_or_default()];
+    let rows: Vec<Vec<String>> = json.routes.into_iter().map(row).collect();
+    show::text(&show::table(&["HOST", "TARGET", "STATE", ""], &rows))?;
+    notes.iter().for_each(|note| context.note(note));
+    Ok(0)
+}
+
+/// What `summoner proxy` said last.
+fn watched(status: Status) -> Story {
+    let routes = status.routes.into_iter().map(Route::from).collect();
+    let note = (!status.live).then(|| "summoner proxy wrote its configuration, and nginx did not say yet that it runs it".to_owned());
+    Story { json: Json { version: JSON_VERSION, generation: Some(status.generation), live: status.live, routes }, note }
+}
+
+/// The routes of config.yml.
+async fn installed(context: &Context, loaded: &Loaded) -> Result<Story> {
     let engine = context.engine().await?;
     let situation = observe(&engine, &loaded.config, &loaded.catalogue, context.now).await?;
     let proxy = situation.wanted.instances.iter().find(|instance| instance.proxy).and_then(|instance| instance.containers.first());
@@ -84,25 +145,14 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
             routes.extend(aliases);
         }
     }
-    routes.extend(outside(&loaded, &situation));
-    if args.json {
-        show::json(&Json { version: JSON_VERSION, live: running.is_some() && running == generation, generation, routes })?;
-        return Ok(0);
-    }
-    let rows: Vec<Vec<String>> = routes
-        .into_iter()
-        .map(|route| {
-            let path = if route.path == "/" { "" } else { route.path.as_str() };
-            vec![format!("{}{path}", route.host), route.target, route.state.to_owned(), route.reason.unwrap_or_default()]
-        })
-        .collect();
-    show::text(&show::table(&["HOST", "TARGET", "STATE", ""], &rows))?;
-    match (&generation, &running) {
-        (Some(linked), Some(live)) if linked == live => {}
-        (Some(_), Some(_)) => context.note("nginx runs another generation than the one on disk: summoner install"),
-        _ => context.note("the proxy does not run: summoner install"),
-    }
-    Ok(0)
+    routes.extend(outside(loaded, &situation));
+    let note = match (&generation, &running) {
+        (Some(linked), Some(live)) if linked == live => None,
+        (Some(_), Some(_)) => Some("nginx runs another generation than the one on disk: summoner install".to_owned()),
+        _ => Some("the proxy does not run: summoner install".to_owned()),
+    };
+    let live = running.is_some() && running == generation;
+    Ok(Story { json: Json { version: JSON_VERSION, live, generation, routes }, note })
 }
 
 /// Why the route of an installed instance is closed.
@@ -142,14 +192,7 @@ fn outside(loaded: &Loaded, situation: &Situation) -> Vec<Route> {
             reason: closed.get(&site.name.to_string()).cloned(),
         })
     });
-    let told = proxy::told(&others, &closed).into_iter().map(|told| Route {
-        host: told.host,
-        path: told.path,
-        target: told.target,
-        source: told.source,
-        state: told.state.as_str(),
-        reason: told.reason,
-    });
+    let told = proxy::told(&others, &closed).into_iter().map(Route::from);
     let refused = sites.refused.into_iter().map(|refused| Route {
         host: refused.host.unwrap_or_else(|| "*".to_owned()),
         path: "/".into(),

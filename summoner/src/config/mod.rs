@@ -44,6 +44,8 @@ pub use access::Access;
 pub use bans::Bans;
 pub use init::{InitAnswers, Preset, init, presets};
 pub use load::load;
+#[cfg(test)]
+pub(crate) use load::tests::loaded;
 pub use migrate::migrate;
 pub use read::read;
 pub use routes::{Route, RouteTarget};

@@ -162,6 +162,7 @@ impl Engine for Docker {
         Ok(list
             .into_iter()
             .map(|network| Network {
+                internal: network.internal.unwrap_or(false),
                 id: network.id.unwrap_or_default(),
                 name: network.name.unwrap_or_default(),
                 labels: sorted(network.labels),

@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_container_is_described() {
         let answer = r#"{"Id":"0a","Name":"/web","State":{"Status":"running","Health":{"Status":"starting"}},
-            "Config":{"Env":["VIRTUAL_HOST=a.org","EMPTY="],"Labels":{"x":"y"},"ExposedPorts":["80/tcp","53/udp","443/tcp"]},
+            "Config":{"Env":["VIRTUAL_HOST=a.org","EMPTY="],"Labels":{"x":"y"},"ExposedPorts":{"80/tcp":{},"53/udp":{},"443/tcp":{}}},
             "HostConfig":{"NetworkMode":"host"},
             "NetworkSettings":{"Networks":{"front":{"IPAddress":"10.0.0.2","Gateway":"10.0.0.1","GlobalIPv6Address":""}}}}"#;
         let found = described(serde_json::from_str(answer).unwrap()).unwrap();

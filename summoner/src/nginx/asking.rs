@@ -14,7 +14,7 @@ pub fn asking(found: Described) -> Option<Asking> {
         name: found.name,
         id: found.id,
         asked,
-        networks: found.networks.into_iter().map(|(name, place)| (name, joined(&place))).collect(),
+        networks: found.networks.into_iter().map(|(name, place)| (name, joined(&place, false))).collect(),
         exposed: found.exposed.into_iter().collect(),
         host_mode: found.host_mode,
         health: health(found.health),
@@ -33,8 +33,8 @@ pub fn health(health: Health) -> resolve::Health {
     }
 }
 
-/// A place on a network.
+/// A place on a network. `internal` matters only for nginx's own networks: the way to the host is not by one of them.
 #[must_use]
-pub fn joined(place: &Place) -> Joined {
-    Joined { ipv4: place.v4, ipv6: place.v6, gateway: place.gateway, internal: false }
+pub fn joined(place: &Place, internal: bool) -> Joined {
+    Joined { ipv4: place.v4, ipv6: place.v6, gateway: place.gateway, internal }
 }

@@ -15,6 +15,7 @@ use super::classic;
 use crate::disk;
 use crate::error::Result;
 use crate::layout::{Layout, ProxyFolder};
+use crate::plan::cert::OWN;
 use crate::plan::route::files::{CertificateFiles, Files, UserFiles};
 
 /// Far above any file of a person.
@@ -24,6 +25,9 @@ const MAX_FILES: usize = 10_000;
 
 /// The owner's own page for failures, below `html`.
 pub const ERROR_PAGE: &str = "errors/50x.html";
+
+/// The group for the oldest policy, below nginx's own folder.
+const DHPARAM: &str = "dhparam/dhparam.pem";
 
 /// Where the owner's files lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +44,6 @@ pub struct Folders {
     pub html: PathBuf,
     /// nginx's own folder, for `proxy.conf` and `network_internal.conf`; None looks for neither.
     pub nginx: Option<PathBuf>,
-    /// The key of the own authority: while it is there, `certs/ca.crt` is that authority's, and nobody's clients are known by it.
-    pub authority: Option<PathBuf>,
 }
 
 /// Inodes, sizes and times of everything that is looked at.
@@ -59,7 +61,6 @@ impl Folders {
             certs: layout.certs(),
             html: folder(ProxyFolder::Html),
             nginx: None,
-            authority: Some(layout.authority_key()),
         }
     }
 
@@ -73,12 +74,11 @@ impl Folders {
             certs: nginx.join("certs"),
             html: html.to_owned(),
             nginx: Some(nginx.to_owned()),
-            authority: None,
         }
     }
 
     fn singles(&self) -> Vec<PathBuf> {
-        let own = self.nginx.iter().flat_map(|nginx| [nginx.join("proxy.conf"), nginx.join("network_internal.conf")]);
+        let own = self.nginx.iter().flat_map(|nginx| ["proxy.conf", "network_internal.conf", DHPARAM].map(|name| nginx.join(name)));
         own.chain([self.html.join(ERROR_PAGE)]).collect()
     }
 
@@ -113,16 +113,19 @@ pub fn read(folders: &Folders) -> Result<UserFiles> {
         let Some(nginx) = &folders.nginx else { return Ok(None) };
         Ok(disk::read_if_there(&nginx.join(name), MAX_BYTES)?.map(|bytes| hash(&bytes)))
     };
-    let certs =
-        |name: &str| -> Result<Option<String>> { Ok(disk::read_if_there(&folders.certs.join(name), MAX_BYTES)?.map(|bytes| hash(&bytes))) };
-    let own_authority = folders.authority.as_ref().is_some_and(|key| key.exists());
+    let certs = |name: &str| disk::read_if_there(&folders.certs.join(name), MAX_BYTES);
+    let client_ca = certs("ca.crt")?.filter(|pem| !is_own(pem));
+    let client_crl = certs("ca.crl.pem")?;
+    // Both are read for every host that has none of its own.
+    let shared: Vec<&[u8]> = [&client_ca, &client_crl].into_iter().flatten().map(Vec::as_slice).collect();
     Ok(UserFiles {
         vhosts: hashes(&folders.vhosts)?,
         passwords: hashes(&folders.passwords)?,
         conf,
-        certificates: certificates(&folders.certs)?,
-        client_ca: if own_authority { None } else { certs("ca.crt")? },
-        client_crl: certs("ca.crl.pem")?,
+        certificates: certificates(&folders.certs, &shared)?,
+        client_ca: client_ca.as_deref().map(hash),
+        client_crl: client_crl.as_deref().map(hash),
+        dhparam: single(DHPARAM)?,
         internal: single("network_internal.conf")?,
         proxy: single("proxy.conf")?,
     })
@@ -130,6 +133,13 @@ pub fn read(folders: &Folders) -> Result<UserFiles> {
 
 fn hash(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
+}
+
+/// Whether it is the authority that Summoner itself keeps there for people to trust: nobody's clients have certificates of it.
+fn is_own(pem: &[u8]) -> bool {
+    let Some(Ok(block)) = Pem::iter_from_buffer(pem).next() else { return false };
+    let Ok((_, certificate)) = X509Certificate::from_der(&block.contents) else { return false };
+    certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok()).any(|name| name.starts_with(OWN))
 }
 
 fn hashes(folder: &Path) -> Result<Files> {
@@ -146,8 +156,8 @@ fn hashes(folder: &Path) -> Result<Files> {
     Ok(files)
 }
 
-/// Pairs by their stem.
-fn certificates(folder: &Path) -> Result<BTreeMap<String, CertificateFiles>> {
+/// Pairs by their stem; `shared` is read for each of them too.
+fn certificates(folder: &Path, shared: &[&[u8]]) -> Result<BTreeMap<String, CertificateFiles>> {
     let mut pairs = BTreeMap::new();
     for path in disk::files_in(folder)?.into_iter().take(MAX_FILES) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -157,10 +167,18 @@ fn certificates(folder: &Path) -> Result<BTreeMap<String, CertificateFiles>> {
         let beside = |ending: &str| folder.join(format!("{stem}.{ending}"));
         let Some(chain) = disk::read_if_there(&path, MAX_BYTES)? else { continue };
         let key = disk::read_if_there(&beside("key"), MAX_BYTES)?;
+        let mut all = Sha256::new();
+        let mut parts = vec![chain.clone(), key.clone().unwrap_or_default()];
+        for ending in ["dhparam.pem", "ca.crt", "crl.pem"] {
+            parts.extend(disk::read_if_there(&beside(ending), MAX_BYTES)?);
+        }
+        for part in parts.iter().map(Vec::as_slice).chain(shared.iter().copied()) {
+            all.update(Sha256::digest(part));
+        }
         pairs.insert(
             stem.to_owned(),
             CertificateFiles {
-                fingerprint: hash(&chain),
+                fingerprint: hex::encode(all.finalize()),
                 dhparam: beside("dhparam.pem").is_file(),
                 chain: beside("chain.pem").is_file(),
                 client_ca: beside("ca.crt").is_file(),
@@ -218,10 +236,12 @@ mod tests {
         assert_eq!(found.certificates["b.org"].fault.as_deref(), Some("its key belongs to another certificate"));
         assert_eq!(found.certificates["c.org"].fault.as_deref(), Some("it has no key beside it"));
         assert!(found.client_ca.is_some() && !found.certificates.contains_key("ca"));
-        let own = Folders { authority: Some(folder.path().join("authority.pem")), ..folders.clone() };
-        assert!(read(&own).unwrap().client_ca.is_some(), "without a key it is nobody's authority but the owner's");
-        write("authority.pem", "key");
-        assert_eq!(read(&own).unwrap().client_ca, None, "the own authority signs for sites, not for their clients");
+        write("certs/a.org.ca.crt", "another authority");
+        assert_ne!(read(&folders).unwrap().certificates["a.org"].fingerprint, found.certificates["a.org"].fingerprint);
+        let layout = Layout { files: folder.path().join("data"), databases: folder.path().join("database") };
+        crate::acme::Authority::open(&layout, &"a.fr".parse().unwrap(), chrono::Utc::now()).unwrap();
+        write("certs/ca.crt", &std::fs::read_to_string(layout.certs().join("ca.crt")).unwrap());
+        assert_eq!(read(&folders).unwrap().client_ca, None, "our own authority knows no clients");
         let before = folders.stamp().unwrap();
         write("conf.d/default.conf", "ours, written anew");
         assert_eq!(folders.stamp().unwrap(), before, "our own file is no news");

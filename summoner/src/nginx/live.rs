@@ -11,7 +11,7 @@ use super::place::Place;
 use super::runner::Runner;
 use super::{CONFIRM, culprit, marker};
 use crate::apply::crash;
-use crate::docker::Engine;
+use crate::docker::{Described, Engine};
 use crate::error::{Error, Result};
 use crate::plan::route::{Generation, MARKER_PORT};
 
@@ -122,12 +122,12 @@ impl<'a, E: Engine> Live<'a, E> {
         self.refused.clear();
     }
 
-    /// Makes nginx serve what is drawn.
+    /// Makes nginx serve what is drawn; `container` is the one that it runs in, when somebody looked at it just now.
     ///
     /// # Errors
     /// nginx refuses even a configuration without hosts, or does not take the new one: the old one is back then.
-    pub async fn install(&mut self, draw: &dyn Draw) -> Result<Came> {
-        let address = self.runner.address().await?;
+    pub async fn install(&mut self, draw: &dyn Draw, container: Option<&Described>) -> Result<Came> {
+        let address = self.runner.address_in(container).await?;
         let (drawn, mut closed) = self.acceptable(draw, address.is_some()).await?;
         let id = drawn.generation.id.clone();
         let previous = self.place.current()?;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::child::Child;
 use super::shell::Shell;
 use super::{TEST, culprit};
-use crate::docker::{Engine, ExecSpec, Running};
+use crate::docker::{Described, Engine, ExecSpec, Running};
 use crate::error::{Error, Result};
 
 /// How long a signal may take to be sent.
@@ -84,6 +84,17 @@ impl<'a, E: Engine> Runner<'a, E> {
         }
     }
 
+    /// As [`Self::address`], by a container that was looked at just now.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn address_in(&self, container: Option<&Described>) -> Result<Option<IpAddr>> {
+        match (self, container) {
+            (Self::Container(_), Some(found)) => Ok(address(found)),
+            _ => self.address().await,
+        }
+    }
+
     /// The last complaints in its log, where there is one to read.
     pub async fn complaints(&self) -> String {
         match self {
@@ -144,14 +155,15 @@ impl<E: Engine> Contained<'_, E> {
     }
 
     async fn address(&self) -> Result<Option<IpAddr>> {
-        let Some(found) = self.engine.describe(&self.name).await? else { return Ok(None) };
-        if found.running != Running::Running {
-            return Ok(None);
-        }
-        if found.host_mode {
-            return Ok(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        }
-        Ok(found.networks.values().find_map(|place| place.v4.or(place.v6)))
+        Ok(self.engine.describe(&self.name).await?.as_ref().and_then(address))
+    }
+}
+
+fn address(found: &Described) -> Option<IpAddr> {
+    match found.running {
+        Running::Running if found.host_mode => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        Running::Running => found.networks.values().find_map(|place| place.v4.or(place.v6)),
+        _ => None,
     }
 }
 

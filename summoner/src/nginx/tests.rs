@@ -106,7 +106,7 @@ impl Engine for Fake {
     async fn info(&self) -> Result<EngineInfo> {
         never()
     }
-    async fn matching(&self, _: &[(String, String)]) -> Result<std::collections::BTreeSet<String>> {
+    async fn matching(&self, _: &[(String, String)]) -> Result<BTreeSet<String>> {
         never()
     }
     async fn containers(&self) -> Result<Vec<Container>> {

@@ -111,6 +111,8 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
     /// Subnets (CIDR).
     pub subnets: Vec<String>,
+    /// No way out.
+    pub internal: bool,
 }
 
 /// A network to make.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::{Instant, sleep};
 
 use super::certs::Certs;
+use super::default;
 use super::managed::Managed;
 use super::serve::{Proxy, Stand};
 use super::watch::watch;
@@ -37,6 +39,9 @@ const NGINX: &str = "/etc/nginx";
 /// An `nginx.conf` of a person.
 const MAX_STOCK_BYTES: u64 = 1 << 20;
 const LOOK: Duration = Duration::from_secs(10);
+/// How long the container with a label is waited for.
+const APPEARS: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Where nginx is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +52,8 @@ pub enum Where {
     Here,
     /// In this container; its `conf.d` is ours too.
     Container(String),
+    /// In the container with this label.
+    Labelled(String),
 }
 
 /// What the proxy is told.
@@ -84,6 +91,7 @@ pub async fn run<E: Engine>(
     stopped: impl Future<Output = ()>,
 ) -> Result<()> {
     let _lock = Lock::take_proxy(&alone.layout, now).await?;
+    let note = |message: String| listener.hear(&Event::Note { message });
     let child = Child::new(None);
     let (runner, place, stand, folders) = match &alone.nginx {
         Where::Own(image) => {
@@ -104,12 +112,25 @@ pub async fn run<E: Engine>(
             let place = classic(&String::from_utf8_lossy(&stock))?;
             (Runner::Child(&child), place, Stand::Child, folders())
         }
-        Where::Container(name) => {
+        Where::Container(_) | Where::Labelled(_) => {
+            let name = match &alone.nginx {
+                Where::Labelled(label) => &labelled(engine, label).await?,
+                Where::Container(name) => name,
+                _ => &alone.name,
+            };
             let place = classic(&stock_of(engine, name).await?)?;
             (Runner::container(engine, name, None), place, Stand::Separate(name.clone()), folders())
         }
     };
     let places = Places { certs: folders.certs.clone(), html: folders.html.clone(), ..Places::of(&alone.layout) };
+    if alone.globals.create_default_certificate {
+        match default::make(&places.certs, now) {
+            Ok(true) => note("a default certificate was made: CREATE_DEFAULT_CERTIFICATE".to_owned()),
+            Ok(false) => {}
+            // The folder may be another's to write; hosts with certificates do not suffer.
+            Err(error) => note(format!("{error}; there is no default certificate")),
+        }
+    }
     let mut proxy = Proxy {
         engine,
         listener,
@@ -125,6 +146,7 @@ pub async fn run<E: Engine>(
         guarded: alone.bans.is_some(),
         owner: None,
         container: None,
+        inward: None,
         told: Vec::new(),
         refused: BTreeSet::new(),
         on_ready: alone.ready,
@@ -140,7 +162,9 @@ pub async fn run<E: Engine>(
                 ended = guard => ended,
             };
         }
-        (Where::Own(_) | Where::Container(_), _) => return watch(engine, &mut proxy, &alone.globals.filters, stopped).await,
+        (Where::Own(_) | Where::Container(_) | Where::Labelled(_), _) => {
+            return watch(engine, &mut proxy, &alone.globals.filters, stopped).await;
+        }
     }
     let end = async {
         stopped.await;
@@ -172,6 +196,25 @@ fn folders() -> Folders {
 fn classic(stock: &str) -> Result<Place> {
     let conf = Path::new(NGINX).join("conf.d");
     Ok(Place::Classic(Classic::new(&conf, &conf.display().to_string(), stock)?))
+}
+
+/// The container with a label; it may start after us.
+async fn labelled<E: Engine>(engine: &E, label: &str) -> Result<String> {
+    let end = Instant::now() + APPEARS;
+    loop {
+        let all = engine.containers().await?;
+        let mut found: Vec<&str> = all.iter().filter(|one| one.labels.contains_key(label)).map(|one| one.name.as_str()).collect();
+        found.sort_unstable();
+        match found.as_slice() {
+            [only] => return Ok((*only).to_owned()),
+            [] if Instant::now() < end => sleep(LOOK_AGAIN).await,
+            [] => return Err(Error::external(format!("no container has the label {label}")).next("name nginx's container: --nginx NAME")),
+            many => {
+                let error = Error::external(format!("several containers have the label {label}: {}", many.join(", ")));
+                return Err(error.next("name the one that is meant: --nginx NAME"));
+            }
+        }
+    }
 }
 
 /// The main file of the nginx in a container.

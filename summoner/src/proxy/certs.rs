@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::acme::{Outcome, Places, Tending, What, tend};
+use crate::acme::{Outcome, Places, Shown, Tending, What, look, remembered, standing, tend};
 use crate::config::certificates::Certificates;
 use crate::error::{Error, Result};
-use crate::plan::cert::Wanted;
+use crate::plan::cert::{Lying, Wanted};
 use crate::plan::route::resolve;
 
 /// How often what may be due is looked at; without anything due that reads a few files.
@@ -28,12 +28,14 @@ pub(super) struct Certs {
     stop: Option<oneshot::Sender<()>>,
     /// When to look again.
     due: Instant,
+    /// How they stand, as it was told last; None when something may have changed since.
+    shown: Option<(BTreeSet<String>, Vec<Shown>)>,
 }
 
 impl Certs {
     /// Nothing is wanted yet.
     pub(super) fn new(places: Places, settings: Certificates) -> Self {
-        Self { places, settings, wanted: Vec::new(), task: None, stop: None, due: Instant::now() }
+        Self { places, settings, wanted: Vec::new(), task: None, stop: None, due: Instant::now(), shown: None }
     }
 
     /// What is asked for from now on.
@@ -52,9 +54,44 @@ impl Certs {
         }
         if wanted != self.wanted {
             self.wanted = wanted;
-            self.due = Instant::now();
+            self.suspect();
         }
         self.begin();
+    }
+
+    /// Somebody changed the files: what lies there is looked at again at once.
+    pub(super) fn suspect(&mut self) {
+        self.due = Instant::now();
+        self.shown = None;
+    }
+
+    /// How they stand: those that are asked for, and the others of these stems, which the owner put there.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(super) fn shown(&mut self, used: BTreeSet<String>) -> Result<Vec<Shown>> {
+        if let Some((_, shown)) = self.shown.as_ref().filter(|(known, _)| *known == used) {
+            return Ok(shown.clone());
+        }
+        let force = BTreeSet::new();
+        let standing = standing(&Tending::of(&self.places, &self.wanted, &force, Utc::now()))?;
+        let mut all: Vec<Shown> =
+            self.wanted.iter().zip(&standing).map(|(wanted, (lying, outcome))| Shown::tended(&wanted.stem, lying, outcome)).collect();
+        let known = remembered(&self.places)?;
+        for stem in used.iter().filter(|stem| !self.wanted.iter().any(|wanted| wanted.stem == **stem)) {
+            all.push(match look(&self.places, stem, &known)? {
+                Lying::Ours(observed) => {
+                    Shown::lying(stem, "network", Some(&observed), "no container asks for it any more: nothing renews it")
+                }
+                Lying::Placeholder(observed) => Shown::lying(stem, "own", Some(&observed), "summoner install renews it"),
+                Lying::Theirs(observed) => Shown::lying(stem, "person", Some(&observed), "your own file: nothing here renews it"),
+                Lying::Broken(why) => Shown::lying(stem, "broken", None, why),
+                Lying::Nothing => continue,
+            });
+        }
+        all.sort();
+        self.shown = Some((used, all.clone()));
+        Ok(all)
     }
 
     /// Begins what is due, when nothing is under way.
@@ -84,7 +121,7 @@ impl Certs {
         loop {
             let Some(task) = &mut self.task else { return std::future::pending().await };
             let ended = task.await;
-            (self.task, self.stop) = (None, None);
+            (self.task, self.stop, self.shown) = (None, None, None);
             let outcomes = match ended.map_err(|error| Error::internal("asking for certificates broke off").cause(error)) {
                 Ok(Ok(outcomes)) => outcomes,
                 Ok(Err(error)) | Err(error) => return vec![error.to_string()],

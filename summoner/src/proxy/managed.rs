@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::compose::{Mount, MountKind, Port, Service};
 use crate::disk;
-use crate::docker::{CreateSpec, Engine, Running};
+use crate::docker::{CreateSpec, Described, Engine, Running};
 use crate::error::{Error, Result};
 use crate::layout::{Layout, ProxyFolder};
 use crate::plan::route::{CERTS, HTML, INSIDE};
@@ -69,11 +69,11 @@ impl Managed {
         }
     }
 
-    /// Makes the folders and, when it is not there as it should be, the container; does not start it. True when it runs.
+    /// Makes the folders and, when it is not there as it should be, the container; does not start it. Gives it as it is now.
     ///
     /// # Errors
     /// Somebody else has the name, or the engine refuses.
-    pub(super) async fn make<E: Engine>(&self, engine: &E) -> Result<bool> {
+    pub(super) async fn make<E: Engine>(&self, engine: &E) -> Result<Described> {
         let (service, name) = (self.service(), self.name.as_str());
         let written = serde_json::to_vec(&service).map_err(|error| Error::internal("cannot write down a container").cause(error))?;
         let hash = hex::encode(&Sha256::digest(written)[..8]);
@@ -84,7 +84,7 @@ impl Managed {
                     .next(format!("docker rename {name} old-{name}   (Summoner never touches what it did not make)")));
             }
             if found.labels.get(LABEL_HASH) == Some(&hash) {
-                return Ok(found.running == Running::Running || found.running == Running::Restarting);
+                return Ok(found);
             }
             engine.stop(name, None).await?;
             engine.remove(name).await?;
@@ -100,7 +100,15 @@ impl Managed {
         };
         let labels = BTreeMap::from([(LABEL_OWNER.to_owned(), owner), (LABEL_HASH.to_owned(), hash)]);
         engine.create(&CreateSpec { name, image: &image, service: &service, labels: &labels, files: &[] }).await?;
-        Ok(false)
+        let made = engine.describe(name).await?;
+        made.ok_or_else(|| {
+            Error::external(format!("{name} was made and is gone again")).next(format!("docker events --filter container={name}"))
+        })
+    }
+
+    /// Whether it needs no start.
+    pub(super) fn runs(found: &Described) -> bool {
+        matches!(found.running, Running::Running | Running::Restarting)
     }
 
     fn folders(&self) -> Result<()> {

@@ -6,6 +6,7 @@
 
 mod alone;
 mod certs;
+mod default;
 mod feed;
 mod known;
 mod managed;

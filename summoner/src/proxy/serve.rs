@@ -61,6 +61,8 @@ pub(super) struct Proxy<'a, E> {
     pub owner: Option<(Stamp, UserFiles)>,
     /// nginx's container, when there is one.
     pub container: Option<Described>,
+    /// nginx's networks, and which of them reach nothing outside.
+    pub inward: Option<(BTreeSet<String>, BTreeSet<String>)>,
     pub told: Vec<Told>,
     pub refused: BTreeSet<resolve::Refused>,
     pub on_ready: fn(),
@@ -167,13 +169,29 @@ impl<E: Engine> Proxy<'_, E> {
         }
         // Only our own container was put on networks by us alone.
         if matches!(self.stand, Stand::Managed(_)) {
-            let needed: BTreeSet<&String> = asking.iter().flat_map(|container| container.networks.keys()).collect();
+            // Left once the last one there stopped: `docker compose down` removes the network right after it.
+            let running = asking.iter().filter(|container| container.running);
+            let needed: BTreeSet<&String> = running.flat_map(|container| container.networks.keys()).collect();
             for network in on.iter().filter(|name| !needed.contains(name) && name.as_str() != "bridge") {
                 self.engine.disconnect(network, &own.id).await?;
                 changed = true;
             }
         }
         if changed { self.look().await } else { Ok(()) }
+    }
+
+    /// Those of nginx's networks that reach nothing outside: asked for only when somebody is to be reached by the host.
+    async fn inward(&mut self, asking: &[Asking], whole: bool) -> Result<BTreeSet<String>> {
+        let Some(own) = self.container.as_ref().filter(|_| asking.iter().any(|asks| asks.host_mode)) else { return Ok(BTreeSet::new()) };
+        let on: BTreeSet<String> = own.networks.keys().cloned().collect();
+        if let Some((_, inward)) = self.inward.as_ref().filter(|(known, _)| *known == on && !whole) {
+            return Ok(inward.clone());
+        }
+        let all = self.engine.networks().await?;
+        let inward: BTreeSet<String> =
+            all.into_iter().filter(|network| network.internal && on.contains(&network.name)).map(|network| network.name).collect();
+        self.inward = Some((on, inward.clone()));
+        Ok(inward)
     }
 
     /// The owner's files, looked at again when one of them changed.
@@ -243,7 +261,9 @@ impl<E: Engine> Proxy<'_, E> {
             reason: Some(refused.reason.clone()),
         }));
         self.refused = refused;
-        status::write(&self.layout, &Status::new(&came.id, came.live, routes))
+        let used = resolved.sites.iter().filter_map(|site| site.certificate.as_ref()).map(|used| used.stem.clone()).collect();
+        let certificates = self.certs.shown(used)?;
+        status::write(&self.layout, &Status::new(&came.id, came.live, routes, certificates))
     }
 
     /// Starts our own container and waits until nginx runs.
@@ -264,14 +284,19 @@ impl<E: Engine> Proxy<'_, E> {
 
 impl<E: Engine> Serve for Proxy<'_, E> {
     async fn serve(&mut self, asking: &[Asking], whole: bool, since: Instant) -> Result<()> {
-        let runs = match &self.stand {
-            Stand::Managed(managed) => managed.make(self.engine).await?,
-            Stand::Child | Stand::Separate(_) => true,
+        let runs = if let Stand::Managed(managed) = &self.stand {
+            let found = managed.make(self.engine).await?;
+            let runs = Managed::runs(&found);
+            self.container = Some(found);
+            runs
+        } else {
+            self.look().await?;
+            true
         };
-        self.look().await?;
         self.join(asking).await?;
+        let inward = self.inward(asking, whole).await?;
         let files = self.files()?;
-        let resolved = resolve::sites(asking, &view::of(self.container.as_ref()), &files, &self.globals);
+        let resolved = resolve::sites(asking, &view::of(self.container.as_ref(), &inward), &files, &self.globals);
         let features = self.features(runs).await?;
         let arrangement = if matches!(self.stand, Stand::Managed(_)) { Arrangement::Own } else { Arrangement::Classic };
         let mut settings = view::settings(arrangement, self.ports, &self.globals, &files, &features);
@@ -284,19 +309,24 @@ impl<E: Engine> Serve for Proxy<'_, E> {
         if whole {
             self.live.forget();
         }
-        let mut came = self.live.install(&Drawing { sites: &resolved.sites, settings: &settings }).await?;
-        self.certs.want(&resolved.certificates);
+        let mut came = self.live.install(&Drawing { sites: &resolved.sites, settings: &settings }, self.container.as_ref()).await?;
         if !runs {
             self.start().await?;
             came.live = true;
         }
+        // Now: nginx answers challenges.
+        self.certs.want(&resolved.certificates);
         self.settle(&resolved, &came, since)
     }
 
     async fn changed(&mut self) -> Result<bool> {
         self.certs.begin();
         let stamp = self.folders.stamp()?;
-        Ok(self.owner.as_ref().is_none_or(|(seen, _)| *seen != stamp))
+        let changed = self.owner.as_ref().is_none_or(|(seen, _)| *seen != stamp);
+        if changed {
+            self.certs.suspect();
+        }
+        Ok(changed)
     }
 
     async fn woken(&mut self) {

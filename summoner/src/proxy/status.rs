@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::acme::Shown;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -24,6 +25,9 @@ pub struct Status {
     pub live: bool,
     /// By host and path.
     pub routes: Vec<Told>,
+    /// By host.
+    #[serde(default)]
+    pub certificates: Vec<Shown>,
 }
 
 /// One route.
@@ -151,7 +155,7 @@ pub fn read(layout: &Layout) -> Result<Option<Status>> {
 
 impl Status {
     /// As it stands now.
-    pub(super) fn new(generation: &str, live: bool, routes: Vec<Told>) -> Self {
-        Self { version: VERSION, generation: generation.to_owned(), live, routes }
+    pub(super) fn new(generation: &str, live: bool, routes: Vec<Told>, certificates: Vec<Shown>) -> Self {
+        Self { version: VERSION, generation: generation.to_owned(), live, routes, certificates }
     }
 }

@@ -1,5 +1,6 @@
 //! Where nginx stands, and the proxy's settings: the container that it is in, the variables, the owner's files.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -17,10 +18,10 @@ use crate::vhost::{self, Globals};
 /// `/proc/self/mountinfo` and `/etc/resolv.conf` are a few kB.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What nginx's container sees; None is the host itself.
-pub(super) fn of(container: Option<&Described>) -> ProxyView {
+/// What nginx's container sees; None is the host itself. `inward` are the networks that reach nothing outside.
+pub(super) fn of(container: Option<&Described>, inward: &BTreeSet<String>) -> ProxyView {
     let Some(found) = container else { return ProxyView { host_mode: true, ..ProxyView::default() } };
-    let networks = found.networks.iter().map(|(name, place)| (name.clone(), joined(place))).collect();
+    let networks = found.networks.iter().map(|(name, place)| (name.clone(), joined(place, inward.contains(name)))).collect();
     // By address: a name is looked up again only after two seconds, a reload is done in a fraction of one.
     ProxyView { networks, host_mode: found.host_mode, resolve_names: false }
 }
@@ -79,6 +80,7 @@ pub(super) fn settings(
         default_certificate: default.map(|pair| pair.fingerprint.clone()),
         acme_unknown_host: globals.acme_unknown_host,
         conf: files.conf.iter().filter_map(|(name, hash)| single(&format!("conf.d/{name}"), &Some(hash.clone()))).collect(),
+        dhparam: single("dhparam/dhparam.pem", &files.dhparam).filter(|_| !globals.dhparam_skip),
         internal: single("network_internal.conf", &files.internal),
         proxy_conf: single("proxy.conf", &files.proxy),
         ..base

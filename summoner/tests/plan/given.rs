@@ -73,6 +73,7 @@ impl Host {
             name: network.name.clone(),
             labels: network.labels.clone(),
             subnets: vec![network.subnet.clone()],
+            internal: false,
         });
         let containers = || wanted.instances.iter().flat_map(|instance| &instance.containers);
         let hosts = || wanted.instances.iter().flat_map(|instance| &instance.routes);

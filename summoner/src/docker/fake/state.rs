@@ -176,7 +176,13 @@ impl State {
         if others.into_iter().any(|other| other.overlaps(wanted)) {
             return refuse(&doing, 403, "invalid pool request: Pool overlaps with other one on this address space");
         }
-        let network = Network { id: self.id(), name: spec.name.clone(), labels: spec.labels.clone(), subnets: vec![spec.subnet.clone()] };
+        let network = Network {
+            id: self.id(),
+            name: spec.name.clone(),
+            labels: spec.labels.clone(),
+            subnets: vec![spec.subnet.clone()],
+            internal: spec.internal,
+        };
         self.networks.push(network);
         Ok(())
     }

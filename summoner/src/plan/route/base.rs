@@ -43,6 +43,10 @@ pub(super) fn head(settings: &ProxySettings, quic: bool) -> Result<String, Unsaf
     text.remark("Written by Summoner; changes are lost. See wiki/proxy.md.");
     shared::write(&mut text, settings)?;
     unknown(&mut text, settings, quic)?;
+    // nginx reads them by itself; named here, an edit makes another generation, and so a reload.
+    for file in &settings.conf {
+        text.note("hash of a file of conf.d", &super::fingerprint(&file.fingerprint)?);
+    }
     Ok(text.finish())
 }
 

@@ -23,6 +23,8 @@ pub struct UserFiles {
     pub client_crl: Option<String>,
     /// `/etc/nginx/network_internal.conf`: who counts as internal.
     pub internal: Option<String>,
+    /// `dhparam/dhparam.pem`.
+    pub dhparam: Option<String>,
     /// `/etc/nginx/proxy.conf`: headers to the application in place of the proxy's own.
     pub proxy: Option<String>,
 }
@@ -30,7 +32,7 @@ pub struct UserFiles {
 /// A certificate in the folder of certificates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// Of the certificate.
+    /// Of everything that nginx reads for it: an edit of any part is a change.
     pub fingerprint: String,
     /// `<stem>.dhparam.pem` is there.
     pub dhparam: bool,

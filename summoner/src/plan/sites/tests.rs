@@ -84,7 +84,7 @@ fn routes_and_containers_are_sites_and_a_host_has_one_owner() {
 
 #[test]
 fn a_container_below_a_host_of_ours_is_not_shown_its_certificate() {
-    let pair = || crate::plan::route::files::CertificateFiles { fingerprint: "ab".into(), ..Default::default() };
+    let pair = || route::files::CertificateFiles { fingerprint: "ab".into(), ..Default::default() };
     let mut observed = Observed {
         asking: vec![asking("web", "web.a.org")],
         certificates: BTreeMap::from([certificate("a.org", &["a.org"])]),

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::config::load::tests::loaded;
+use crate::config::loaded;
 use crate::plan::route::resolve::Health;
 use crate::vhost;
 
