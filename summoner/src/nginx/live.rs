@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::place::Place;
 use super::runner::Runner;
 use super::{CONFIRM, culprit, marker};
@@ -71,6 +73,8 @@ pub struct Came {
     pub id: String,
     /// nginx itself said that it runs it.
     pub live: bool,
+    /// When it said so, if it had to load something: the disk is waited for later.
+    pub confirmed: Option<Instant>,
     /// Nothing had to be done.
     pub unchanged: bool,
     /// Hosts that are left out.
@@ -135,14 +139,14 @@ impl<'a, E: Engine> Live<'a, E> {
         if let Some(address) = address {
             unchanged = unchanged && marker::ask(address, self.marker_port).await.as_ref() == Some(&id);
         }
-        let mut live = unchanged && address.is_some();
+        let (mut live, mut confirmed) = (unchanged && address.is_some(), None);
         if !unchanged {
             crash::point();
             self.place.point(&id)?;
             crash::point();
             if let Some(address) = address {
                 self.reload(address, &id, previous.as_deref()).await?;
-                live = true;
+                (live, confirmed) = (true, Some(Instant::now()));
             }
             crash::point();
             let (place, settled) = (self.place.clone(), id.clone());
@@ -151,7 +155,7 @@ impl<'a, E: Engine> Live<'a, E> {
         }
         self.accepted = live.then_some(drawn);
         closed.sort_by(|a, b| a.host.cmp(&b.host));
-        Ok(Came { id, live, unchanged, closed })
+        Ok(Came { id, live, confirmed, unchanged, closed })
     }
 
     /// The first configuration that nginx accepts, on disk: every round leaves out the hosts that it names.

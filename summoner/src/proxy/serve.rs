@@ -212,8 +212,8 @@ impl<E: Engine> Proxy<'_, E> {
     }
 
     /// Says what opened and what closed since the last time.
-    fn tell(&mut self, routes: Vec<Told>, since: Instant, live: bool) {
-        let elapsed = since.elapsed().as_millis();
+    fn tell(&mut self, routes: Vec<Told>, since: Instant, came: &Came) {
+        let (live, elapsed) = (came.live, (came.confirmed.unwrap_or_else(Instant::now) - since).as_millis());
         let key = |told: &Told| (told.host.clone(), told.path.clone());
         let before: BTreeMap<_, _> = self.told.iter().map(|told| (key(told), (&told.target, told.state))).collect();
         for told in &routes {
@@ -251,7 +251,7 @@ impl<E: Engine> Proxy<'_, E> {
             let host = refused.host.as_deref().unwrap_or("all routes");
             self.note(&format!("{}: {host} closed: {}", refused.source, refused.reason));
         }
-        self.tell(routes.clone(), since, came.live);
+        self.tell(routes.clone(), since, came);
         routes.extend(refused.iter().map(|refused| Told {
             host: refused.host.clone().unwrap_or_else(|| "*".to_owned()),
             path: "/".to_owned(),
