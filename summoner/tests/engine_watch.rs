@@ -132,6 +132,8 @@ fn routes_open_by_themselves_and_come_back_by_themselves() {
     std::fs::remove_file(vhosts.join("three.test")).unwrap();
     front.until("three.test", "200", "it was mended");
 
+    let said = Said::of(front.command().arg("--down").output().unwrap());
+    assert_eq!(said.code, 11, "who is at work would make it again: {}", said.err);
     front.stop();
     assert_eq!(front.status("one.test"), "200", "nginx goes on without us");
     let said = Said::of(front.command().arg("--down").output().unwrap());

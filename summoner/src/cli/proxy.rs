@@ -74,7 +74,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let engine = Docker::connect_to(socket()).await?;
     let listener = Plain(context.clone());
     if args.down {
-        proxy::down(&engine, &args.name, &layout, &listener).await?;
+        proxy::down(&engine, &args.name, &layout, &listener, context.now).await?;
         return Ok(0);
     }
     let environment: BTreeMap<String, String> = std::env::vars().collect();

@@ -230,8 +230,9 @@ async fn stock_of<E: Engine>(engine: &E, name: &str) -> Result<String> {
 /// Takes our own container away; its data stays.
 ///
 /// # Errors
-/// Somebody else made it, or the engine refuses.
-pub async fn down<E: Engine>(engine: &E, name: &str, layout: &Layout, listener: &dyn Listener) -> Result<()> {
+/// Somebody else made it, a proxy works here that would make it again, or the engine refuses.
+pub async fn down<E: Engine>(engine: &E, name: &str, layout: &Layout, listener: &dyn Listener, now: DateTime<Utc>) -> Result<()> {
+    let _lock = Lock::take_proxy(layout, now).await?;
     let owner = layout.files.display().to_string();
     match engine.describe(name).await? {
         None => listener.hear(&Event::Note { message: format!("nothing to do: there is no {name}") }),

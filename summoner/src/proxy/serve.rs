@@ -139,8 +139,11 @@ impl<E: Engine> Proxy<'_, E> {
             return Ok(known.clone());
         }
         let found = match &self.stand {
-            // Its start is an event, which asks again.
-            Stand::Managed(_) if !runs => return Ok(Features::catalogue()),
+            // It is made of the same image again and again. Its start is an event, which asks.
+            Stand::Managed(_) if !runs => {
+                let before = self.features.as_ref().map(|(_, known)| known.clone());
+                return Ok(before.unwrap_or_else(Features::catalogue));
+            }
             Stand::Managed(managed) => features::in_container(self.engine, &managed.name).await?,
             Stand::Separate(name) => features::in_container(self.engine, name).await?,
             Stand::Child => features::here().await?,
