@@ -21,6 +21,10 @@ pub(super) fn write(text: &mut Text, settings: &ProxySettings) -> Result<(), Uns
         text.ours("add_header_inherit merge");
     }
     resolver(text, settings)?;
+    if let Some(guard) = &settings.guard {
+        // First: a log names a format that is known.
+        guard::http(text, guard)?;
+    }
     log(text, settings)?;
     tls::general(text, settings);
     if let Some(file) = &settings.dhparam {
@@ -31,11 +35,7 @@ pub(super) fn write(text: &mut Text, settings: &ProxySettings) -> Result<(), Uns
     ports(text, settings);
     forwarded(text, settings)?;
     security(text);
-    headers(text, settings)?;
-    if let Some(guard) = &settings.guard {
-        guard::http(text, guard)?;
-    }
-    Ok(())
+    headers(text, settings)
 }
 
 fn resolver(text: &mut Text, settings: &ProxySettings) -> Result<(), Unsafe> {

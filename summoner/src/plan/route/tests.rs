@@ -232,3 +232,17 @@ proptest! {
         prop_assert!(words.contains(&vec!["return".to_owned(), "301".to_owned(), to]));
     }
 }
+
+#[test]
+fn a_door_lets_in_who_is_named_and_stays_closed_without_its_list() {
+    let list = |fingerprint: &str| Some(site::UserFile { path: format!("{PASSWORDS}/team"), fingerprint: fingerprint.to_owned() });
+    let door = |host, fingerprint| RouteSpec { allow: vec!["192.0.2.0/24".parse().unwrap()], passwords: list(fingerprint), ..sample(host) };
+    let rendered = render(&sites(&[door("a.fr", "ab12"), door("b.fr", "")], &settings(443)), &settings(443));
+    let text = &rendered.generation.files["hosts/a.fr.conf"];
+    for line in ["allow 192.0.2.0/24;", "deny all;", "auth_basic_user_file /etc/nginx/htpasswd/team;", "auth_basic off;"] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!rendered.generation.files.contains_key("hosts/b.fr.conf"));
+    let reason = &rendered.rejected[0].reason;
+    assert!(reason.contains("the file of names and passwords") && reason.contains("htpasswd -c"), "{reason}");
+}

@@ -130,6 +130,8 @@ fn the_whole_configuration_holds_every_piece() {
         ] {
             assert!(whole.contains(piece), "{piece}\n{whole}");
         }
+        let format = whole.find("log_format summoner_sign_in").zip(whole.find("access_log syslog:"));
+        assert!(format.is_some_and(|(format, log)| format < log), "nginx takes no format that comes later\n{whole}");
         let load = whole.find("load_module").zip(whole.find("events {")).is_some_and(|(load, events)| load < events);
         assert_eq!((load, whole.contains("js_periodic")), (means == Means::Script, means == Means::Script));
     }
