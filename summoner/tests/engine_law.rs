@@ -70,7 +70,7 @@ fn compose_shows_our_stacks(bed: &Bed) {
         return;
     };
     let project = bed.id("nextcloud").replace('.', "_");
-    let ask = |words: &[&str]| String::from_utf8(std::process::Command::new(&compose).args(words).output().unwrap().stdout).unwrap();
+    let ask = |words: &[&str]| String::from_utf8(Command::new(&compose).args(words).output().unwrap().stdout).unwrap();
     assert!(ask(&["ls"]).lines().any(|line| line.starts_with(&project) && line.contains("running(4)")), "{}", ask(&["ls"]));
     let shown = ask(&["-p", &project, "ps", "--format", "{{.Service}} {{.Name}}"]);
     assert!(shown.contains(&format!("db {}", bed.id("mariadb-nextcloud"))), "{shown}");

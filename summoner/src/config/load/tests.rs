@@ -35,7 +35,7 @@ pub(in crate::config) fn surroundings() -> Surroundings<'static> {
     Surroundings { path: Path::new("/srv/team/config.yml"), home: Some(Path::new("/root")), host_timezone: "Europe/Paris", minions: &Fake }
 }
 
-pub(in crate::config) fn loaded(text: &str) -> (Config, Vec<Fault>) {
+pub(crate) fn loaded(text: &str) -> (Config, Vec<Fault>) {
     load(&Source::new("config.yml", text), &surroundings()).unwrap_or_else(|faults| panic!("{}\n{text}", shown(&faults)))
 }
 
