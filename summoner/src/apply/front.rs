@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{World, crash, prepare, recover};
+use super::{World, crash, prepare, recover, routes};
 use crate::docker::Engine;
 use crate::error::{Kind, Result};
 use crate::event::Event;
@@ -99,8 +99,8 @@ impl Front {
         let settings = world.proxy_settings(situation);
         let generation = route::render(&sites(open(situation), wanted, observed, &settings).all, &settings).generation;
         let nginx = Nginx::new(world.engine, world.layout(), &container.name);
-        let routes = !self.refused_before(&generation, observed.generation.as_deref()) && !nginx.settled(&generation).await?;
-        Ok(Due { certificates, container: down, routes })
+        let changed = !self.refused_before(&generation, observed.generation.as_deref()) && !nginx.settled(&generation).await?;
+        Ok(Due { certificates, container: down, routes: changed })
     }
 
     /// Whether nginx was asked for exactly this, and refused a part of it; the rest is there.
@@ -139,6 +139,7 @@ impl Front {
         let Sites { all, refused } = sites(open(situation), &situation.wanted, &situation.observed, &settings);
         let wanted = route::render(&all, &settings).generation.id;
         crash::point();
+        routes::lists(world, &settings).await?;
         let nginx = Nginx::new(world.engine, world.layout(), &container.name);
         let before = nginx.hosts()?;
         let installed = nginx.install(&all, &settings).await?;

@@ -37,6 +37,14 @@ pub(super) struct Routes<'a, E> {
     nginx: Option<KnownNginx>,
 }
 
+/// What nginx reads beside its configuration: it does not start without it.
+pub(super) async fn lists<E: Engine>(world: &World<'_, E>, settings: &ProxySettings) -> Result<()> {
+    if settings.guard.as_ref().is_some_and(|guard| guard.means == Means::Map) {
+        ban::prepare(world.layout(), world.now).await?;
+    }
+    Ok(())
+}
+
 /// What proves that an instance is served, from this machine and without a password: behind a closed door, that it is closed.
 fn at_the_door(smoke: &Smoke, access: &Access) -> Smoke {
     if access.is_open() {
@@ -98,10 +106,7 @@ impl<'a, E: Engine> Routes<'a, E> {
         let container = self.container()?;
         crash::point();
         let nginx = Nginx::new(self.world.engine, self.world.layout(), &container);
-        if self.settings.guard.as_ref().is_some_and(|guard| guard.means == Means::Map) {
-            // Such an nginx does not start without its list.
-            ban::prepare(self.world.layout(), self.world.now).await?;
-        }
+        lists(self.world, &self.settings).await?;
         let installed = nginx.install(&sites.all, &self.settings).await?;
         for refused in sites.refused.into_iter().filter(|refused| !self.wished.contains(refused)).collect::<Vec<_>>() {
             self.world.tell(&Event::Note { message: refused.to_string() });
