@@ -5,10 +5,9 @@
 
 pub mod clock;
 pub mod companions;
-mod front;
 pub mod guard;
 pub mod jobs;
-mod keeper;
+pub mod keeper;
 pub mod program;
 pub mod runner;
 mod systemd;
@@ -22,7 +21,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use self::companions::{Companion, Companions};
-use self::front::Front;
 use self::jobs::Jobs;
 use self::runner::{Runner, Setup};
 use self::tender::Tender;
@@ -57,7 +55,6 @@ pub async fn run<R: Runner>(
     let started_at = now();
     let _lock = Lock::take_runs(&setup.config.layout, "daemon", started_at).await?;
     let mut tender = Tender::new(Arc::clone(&runner));
-    let mut front = Front::start(Arc::clone(&runner), &setup);
     let mut jobs = Jobs::open(runner, setup, listener, started_at).await?;
     let mut companions = Companions::start(companions, jobs.setup());
     systemd::ready();
@@ -67,7 +64,6 @@ pub async fn run<R: Runner>(
             Ok(None) => {}
             Ok(Some(setup)) => {
                 jobs.note(&format!("{} was edited and is taken over", setup.config.path.display()));
-                front.adopt(&setup);
                 jobs.adopt(setup, now()).await;
                 tender.hurry();
                 companions.adopt(jobs.setup());
@@ -83,13 +79,11 @@ pub async fn run<R: Runner>(
             joined = jobs.joined() => jobs.ended(joined, now()).await,
             said = tender.ended() => said.iter().for_each(|said| jobs.note(said)),
             said = companions.said() => jobs.note(&said),
-            said = front.said() => jobs.note(&said),
             () = tokio::time::sleep(pause) => {}
             () = &mut stopped => break,
         }
     }
     systemd::stopping();
-    front.stop(STOP_DEADLINE).await;
     companions.stop(COMPANIONS_DEADLINE).await.iter().for_each(|said| jobs.note(said));
     tender.stop(STOP_DEADLINE).await;
     jobs.stop(STOP_DEADLINE, &now).await;

@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, Command};
-use tokio::sync::{mpsc, watch};
 
+use super::clock;
 use super::runner::{Cancel, Runner, Setup};
-use super::{clock, keeper};
 use crate::error::{Error, Kind, Result};
 use crate::plan::schedule::{Job, JobSpec};
 
@@ -43,11 +42,6 @@ impl Runner for Program {
     async fn tend(&self, setup: Arc<Setup>, cancel: Cancel) -> Result<String> {
         let words = ["certs", "renew", "--scheduled"].map(str::to_owned);
         self.command(&setup, &words, "certs renew", cancel).await
-    }
-
-    /// In this process: a route is opened within moments, which no other one could be started for.
-    async fn keep(&self, setups: watch::Receiver<Arc<Setup>>, notes: mpsc::Sender<String>, cancel: Cancel) {
-        keeper::keep(setups, notes, cancel).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::error::Result;
@@ -33,11 +33,6 @@ pub trait Runner: Send + Sync + 'static {
     /// A certificate could not be had.
     fn tend(&self, _setup: Arc<Setup>, _cancel: Cancel) -> impl Future<Output = Result<String>> + Send {
         std::future::ready(Ok(String::new()))
-    }
-
-    /// Keeps routes live until it is told to stop, by the newest configuration; `notes` takes what a person should know.
-    fn keep(&self, _setups: watch::Receiver<Arc<Setup>>, _notes: mpsc::Sender<String>, _cancel: Cancel) -> impl Future<Output = ()> + Send {
-        std::future::ready(())
     }
 }
 
