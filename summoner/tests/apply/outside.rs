@@ -41,7 +41,7 @@ fn the_law_holds_for_routes_and_for_containers_that_ask() {
         world.installs().await;
         assert_eq!(world.plan().await, "", "with a stranger's container");
         let served = text(&world, "web.team.test").unwrap();
-        assert!(served.contains("server web.summoner-edge:80 resolve;") && served.contains("listen 443"), "{served}");
+        assert!(served.contains("server web.summoner-edge:80 resolve") && served.contains("listen 443"), "{served}");
         for ours in ["www.team.test", "wiki.team.test"] {
             assert!(!text(&world, ours).unwrap().contains("web.summoner-edge"), "{ours} is not the stranger's");
         }
