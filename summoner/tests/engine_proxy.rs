@@ -1,8 +1,6 @@
 //! nginx-proxy's contract, case by case: real containers, real nginx, real requests; and what a hostile or broken container
 //! can do to the others, which is nothing.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
-
 #[path = "proxy/ask.rs"]
 mod ask;
 #[path = "proxy/engine.rs"]

@@ -17,7 +17,7 @@ use crate::plan::deploy::{self, Scope};
 use crate::plan::route::{self, Generation, Rejected};
 use crate::plan::sites::{Sites, sites};
 use crate::plan::state::Running;
-use crate::plan::wanted::{ContainerWanted, InstanceWanted};
+use crate::plan::wanted::{ContainerWanted, InstanceWanted, RouteWanted};
 
 /// What came of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Front {
             Some(known) if known.running == Running::Running || known.running == Running::Restarting => None,
             Some(_) => Some("does not run"),
         };
-        let names = open(situation).flat_map(|instance| instance.routes.iter().map(|route| route.names())).chain(observed.outside.clone());
+        let names = open(situation).flat_map(|instance| instance.routes.iter().map(RouteWanted::names)).chain(observed.outside.clone());
         let certificates = names.filter(|names| deploy::certificate(observed, names, world.now).is_some());
         let certificates: Vec<String> = certificates.filter_map(|names| names.first().map(ToString::to_string)).collect();
         let settings = world.proxy_settings(situation);

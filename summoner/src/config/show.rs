@@ -341,6 +341,7 @@ mod tests {
     use crate::config::load::tests::loaded;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a golden is as long as what it shows")]
     fn everything_is_shown_but_secrets() {
         let (config, _) = loaded(
             "version: 1\ndomain: a.org\nemail: you@a.org\napps:\n  ghost:\n    environment: {db_password: hunter2, API_KEY: hunter2, URL: 'smtp://me:hunter2@mail.a.org/x', PORT: 587, SITE: 'https://a.org'}\n    resources: {cpus: 1.5}\n",

@@ -83,7 +83,7 @@ impl<E: Engine> Serve for Keeper<'_, E> {
 
     /// Certificates come by the scheduled look, which has the proxy load them itself.
     async fn woken(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn ready(&mut self) {}

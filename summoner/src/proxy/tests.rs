@@ -12,10 +12,13 @@ use crate::docker::fake::Fake;
 use crate::error::{Error, Result};
 use crate::plan::route::resolve::Asking;
 
+/// When, the running ones of whom, and whether that is all.
+type Served = (Instant, Vec<String>, bool);
+
 /// Writes down what it is told to serve.
 #[derive(Default, Clone)]
 struct Hand {
-    served: Arc<Mutex<Vec<(Instant, Vec<String>, bool)>>>,
+    served: Arc<Mutex<Vec<Served>>>,
     failures: Arc<Mutex<Vec<String>>>,
     /// So many calls fail.
     fails: Arc<Mutex<usize>>,
@@ -37,7 +40,7 @@ impl Serve for Hand {
         Ok(false)
     }
     async fn woken(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
     fn concerns(&self, _: &Happened) -> bool {
         false

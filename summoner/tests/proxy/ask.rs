@@ -7,7 +7,7 @@
 //! log and in nginx's whole configuration.
 //!
 //! Facts: `KEY=value`, `KEY~regex`, `KEY!` for nothing there. KEY is `name port kind uri host method proto bytes remote` as
-//! the server behind saw it, `>header` as it received it, `&PARAMETER` of FastCGI and uwsgi; `<header` as we received it,
+//! the server behind saw it, `>header` as it received it, `&PARAMETER` of `FastCGI` and uwsgi; `<header` as we received it,
 //! `body`, `size`, `http` the version, `cert` the name of the certificate file that was shown, `names` of all that answered.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -126,7 +126,7 @@ fn hashed(mut text: String) -> String {
     while let Some(at) = text.find("{sha1:") {
         let end = at + text[at..].find('}').expect("a closing brace");
         let mut child = Command::new("sha1sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sha1sum runs");
-        child.stdin.take().expect("a pipe").write_all(text[at + 6..end].as_bytes()).expect("a text for sha1sum");
+        child.stdin.take().expect("a pipe").write_all(&text.as_bytes()[at + 6..end]).expect("a text for sha1sum");
         let said = child.wait_with_output().expect("sha1sum ends").stdout;
         text.replace_range(at..=end, &String::from_utf8_lossy(&said[..40]));
     }

@@ -141,9 +141,11 @@ impl Fake {
     pub fn make_asking(&self, name: &str, environment: &[(&str, &str)], networks: &[&str]) -> Result<()> {
         let mut state = self.lock();
         state.fetch("web:1").ok_or_else(|| Error::external("no image web:1"))?;
-        let mut service = Service::default();
-        service.environment = environment.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
-        service.networks = networks.iter().map(|name| ((*name).to_owned(), Attachment::default())).collect();
+        let service = Service {
+            environment: environment.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect(),
+            networks: networks.iter().map(|name| ((*name).to_owned(), Attachment::default())).collect(),
+            ..Service::default()
+        };
         let id = state.create(&CreateSpec { name, image: "web:1", service: &service, labels: &BTreeMap::new(), files: &[] })?;
         state.start(&id)
     }

@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(
             twins,
             [vec!["AWS-2015-03", "AWS-2015-02"], vec!["AWS-2016-08", "AWS-2015-05"], vec!["Mozilla-Modern", "AWS-TLS13-1-3-2021-06"]]
-                .map(|names| names.to_vec())
+                .map(|names| names.clone())
         );
     }
 }

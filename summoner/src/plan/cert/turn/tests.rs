@@ -58,13 +58,14 @@ fn every_turn_has_its_reason() {
     let both = self::wanted(&["a.fr", "www.a.fr"]);
     let cert = observed("a.fr", at(0), TimeDelta::days(90), 1);
     let mut memory = Memory::default();
-    let mut lines = Vec::new();
-    lines.push(told(&turn(&wanted, &Lying::Nothing, &memory, false, at(0))));
-    lines.push(told(&turn(&wanted, &Lying::Placeholder(cert.clone()), &memory, false, at(0))));
-    lines.push(told(&turn(&wanted, &Lying::Theirs(cert.clone()), &memory, true, at(0))));
-    lines.push(told(&turn(&both, &Lying::Theirs(cert.clone()), &memory, false, at(0))));
-    lines.push(told(&turn(&wanted, &Lying::Theirs(cert.clone()), &memory, false, at(24 * 91))));
-    lines.push(told(&turn(&wanted, &Lying::Broken("the key belongs to another certificate".into()), &memory, false, at(0))));
+    let mut lines = vec![
+        told(&turn(&wanted, &Lying::Nothing, &memory, false, at(0))),
+        told(&turn(&wanted, &Lying::Placeholder(cert.clone()), &memory, false, at(0))),
+        told(&turn(&wanted, &Lying::Theirs(cert.clone()), &memory, true, at(0))),
+        told(&turn(&both, &Lying::Theirs(cert.clone()), &memory, false, at(0))),
+        told(&turn(&wanted, &Lying::Theirs(cert.clone()), &memory, false, at(24 * 91))),
+        told(&turn(&wanted, &Lying::Broken("the key belongs to another certificate".into()), &memory, false, at(0))),
+    ];
     memory.signed("a.fr", &Signed { directory: LE, fingerprint: "a.fr-1", names: &wanted.names, renewal: false }, at(0));
     let ours = Lying::Ours(cert);
     lines.push(told(&turn(&wanted, &ours, &memory, false, at(0))));

@@ -165,6 +165,7 @@ fn a_full_route_on_another_port() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a golden is as long as what it shows")]
 fn what_all_hosts_share() {
     let generation = rendered(&[], 443).generation;
     let marker = generation.files["marker.conf"].replace(&generation.id, "<id>");
