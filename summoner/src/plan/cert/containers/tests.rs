@@ -28,27 +28,27 @@ fn all(containers: &[Asking]) -> All {
 #[test]
 fn by_their_words_else_by_config_s_issuer() {
     let found = all(&[
-        asking("web", &[("VIRTUAL_HOST", "web.example.com")]),
+        asking("web", &[("VIRTUAL_HOST", "web.b.eu")]),
         asking("lan", &[("VIRTUAL_HOST", "web.lan")]),
-        asking("said", &[("VIRTUAL_HOST", "x.example.com"), ("LETSENCRYPT_HOST", "x.example.com,www.x.example.com")]),
-        asking("plain", &[("VIRTUAL_HOST", "plain.example.com"), ("HTTPS_METHOD", "nohttps")]),
-        asking("named", &[("VIRTUAL_HOST", "named.example.com"), ("CERT_NAME", "shared")]),
+        asking("said", &[("VIRTUAL_HOST", "x.b.eu"), ("LETSENCRYPT_HOST", "x.b.eu,www.x.b.eu")]),
+        asking("plain", &[("VIRTUAL_HOST", "plain.b.eu"), ("HTTPS_METHOD", "nohttps")]),
+        asking("named", &[("VIRTUAL_HOST", "named.b.eu"), ("CERT_NAME", "shared")]),
         asking("regex", &[("VIRTUAL_HOST", "~^x.*$")]),
     ]);
     let names: Vec<String> = found.network.iter().map(|wanted| wanted.names.join(" ")).collect();
-    assert_eq!(names, ["blog.a.org", "web.example.com", "x.example.com www.x.example.com"]);
+    assert_eq!(names, ["blog.a.org", "web.b.eu", "x.b.eu www.x.b.eu"]);
     assert_eq!(found.own, [vec!["web.lan".parse().unwrap()]]);
     let hosts: Vec<&str> = found.hosts.iter().map(Domain::as_str).collect();
-    assert_eq!(hosts, ["web.example.com", "web.lan", "www.x.example.com", "x.example.com"]);
+    assert_eq!(hosts, ["web.b.eu", "web.lan", "www.x.b.eu", "x.b.eu"]);
 }
 
 #[test]
 fn nobody_asks_for_a_certificate_of_ours() {
     let found = all(&[
         asking("thief", &[("VIRTUAL_HOST", "blog.a.org"), ("ACME_HOST", "blog.a.org")]),
-        asking("half", &[("VIRTUAL_HOST", "y.example.com"), ("ACME_HOST", "y.example.com,blog.a.org")]),
+        asking("half", &[("VIRTUAL_HOST", "y.b.eu"), ("ACME_HOST", "y.b.eu,blog.a.org")]),
     ]);
     let names: Vec<String> = found.network.iter().map(|wanted| wanted.names.join(" ")).collect();
-    assert_eq!(names, ["blog.a.org", "y.example.com"]);
+    assert_eq!(names, ["blog.a.org", "y.b.eu"]);
     assert_eq!(found.hosts.len(), 1);
 }
