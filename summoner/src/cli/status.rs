@@ -104,8 +104,17 @@ fn guard(loaded: &Loaded, report: &mut Report) -> Result<()> {
     let mut problem = |message: String| {
         report.problems.push(Problem { id: "bans", instance: None, message, hint: "summoner bans   (wiki/bans.md)".into() });
     };
-    if let Some(verdict @ (ProofVerdict::Gateway | ProofVerdict::Unknown)) = stored.test.map(|test| test.verdict) {
-        problem(verdict.sentence().to_owned());
+    if let Some(test) = stored.test {
+        let seen: u64 = test.proof.own.values().sum();
+        let refuses = match test.verdict {
+            ProofVerdict::Unknown => true,
+            // A person who tries a few sign-ins on the server itself is no sign of anything.
+            ProofVerdict::Gateway => seen >= u64::from(loaded.config.bans.failures),
+            ProofVerdict::Waiting | ProofVerdict::Real | ProofVerdict::Mixed => false,
+        };
+        if refuses {
+            problem(test.verdict.sentence().to_owned());
+        }
     }
     damaged.into_iter().for_each(problem);
     Ok(())
