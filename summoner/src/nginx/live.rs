@@ -96,12 +96,14 @@ pub struct Live<'a, E> {
     /// What nginx runs, by its own word.
     accepted: Option<Drawn>,
     refused: BTreeMap<String, Refused>,
+    /// nginx does not find the very file that was written for it to test.
+    blind: bool,
 }
 
 impl<'a, E: Engine> Live<'a, E> {
     /// nginx, run so, with its files there.
     pub fn new(runner: Runner<'a, E>, place: Place) -> Self {
-        Self { runner, place, marker_port: MARKER_PORT, confirm: CONFIRM, accepted: None, refused: BTreeMap::new() }
+        Self { runner, place, marker_port: MARKER_PORT, confirm: CONFIRM, accepted: None, refused: BTreeMap::new(), blind: false }
     }
 
     /// How nginx is run.
@@ -118,6 +120,12 @@ impl<'a, E: Engine> Live<'a, E> {
             Some(address) => Ok(marker::ask(address, self.marker_port).await.is_some()),
             None => Ok(false),
         }
+    }
+
+    /// Whether nginx's container sees another folder than the one that we write to: somebody removed ours with all in it,
+    /// and the container keeps what is left of the old one until it is started again.
+    pub fn blind(&self) -> bool {
+        self.blind
     }
 
     /// Trusts nothing that was found out before: the next installation tests everything.
@@ -205,7 +213,7 @@ impl<'a, E: Engine> Live<'a, E> {
 
     /// What nginx says against a configuration that is on disk; None when it accepts it. Where all else was accepted
     /// before, what all share and the hosts that changed are enough: two hosts never share a name of anything.
-    async fn refusal(&self, drawn: &Drawn, runs: bool) -> Result<Option<String>> {
+    async fn refusal(&mut self, drawn: &Drawn, runs: bool) -> Result<Option<String>> {
         if !runs && matches!(self.runner, Runner::Container(_)) {
             // It cannot be asked; but when it could not start, it said why.
             let said = self.runner.complaints().await;
@@ -218,6 +226,8 @@ impl<'a, E: Engine> Live<'a, E> {
         let file = self.place.candidate(&drawn.generation, changed.as_ref())?;
         let said = self.runner.test(&file).await?;
         self.place.tested()?;
+        let lost = format!("open() \"{file}\" failed (2:");
+        self.blind = said.as_ref().is_some_and(|said| said.contains(&lost));
         Ok(said)
     }
 

@@ -312,7 +312,15 @@ impl<E: Engine> Serve for Proxy<'_, E> {
         if whole {
             self.live.forget();
         }
-        let mut came = self.live.install(&Drawing { sites: &resolved.sites, settings: &settings }, self.container.as_ref()).await?;
+        let drawing = Drawing { sites: &resolved.sites, settings: &settings };
+        let installed = self.live.install(&drawing, self.container.as_ref()).await;
+        if let (Err(error), Stand::Managed(managed)) = (&installed, &self.stand)
+            && self.live.blind()
+        {
+            self.note(&format!("{} looks at a folder that was removed, so it is started again: {error}", managed.name));
+            self.engine.stop(&managed.name, None).await?;
+        }
+        let mut came = installed?;
         if !runs {
             self.start().await?;
             came.live = true;
