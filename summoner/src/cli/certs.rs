@@ -4,6 +4,7 @@ mod import;
 mod renew;
 mod revoke;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -62,7 +63,11 @@ async fn list(context: &Context, args: &Args) -> Result<u8> {
         None => (Vec::new(), None),
     };
     match proxy::read_status(&super::proxy::layout(context, args.data.as_deref()))? {
-        Some(status) => certificates.extend(status.certificates),
+        Some(status) => {
+            // A container that asks is told of by both, where both work on one machine.
+            let known: BTreeSet<String> = certificates.iter().map(|found| found.host.clone()).collect();
+            certificates.extend(status.certificates.into_iter().filter(|found| !known.contains(&found.host)));
+        }
         // Why there is no configuration is the answer then.
         None if loaded.is_none() && args.data.is_none() => drop(context.load()?),
         None => {}

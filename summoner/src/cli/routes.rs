@@ -83,7 +83,10 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
         if number == 0 {
             (json.generation, json.live) = (story.json.generation, story.json.live);
         }
-        json.routes.extend(story.json.routes);
+        // A container that asks is told of by both, where both work on one machine.
+        let fresh = |route: &Route| !json.routes.iter().any(|known| known.host == route.host && known.path == route.path);
+        let fresh: Vec<Route> = story.json.routes.into_iter().filter(|route| number == 0 || fresh(route)).collect();
+        json.routes.extend(fresh);
         notes.extend(story.note);
     }
     if args.json {
