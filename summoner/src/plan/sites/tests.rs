@@ -31,7 +31,7 @@ fn asking(name: &str, host: &str) -> Asking {
         name: name.into(),
         id: format!("id-of-{name}"),
         asked: vhost::read(&environment, &BTreeMap::new()).unwrap(),
-        networks: BTreeMap::from([(EDGE.to_owned(), Joined::default())]),
+        networks: BTreeMap::from([(EDGE.to_owned(), Joined { ipv4: "10.0.0.7".parse().ok(), ..Joined::default() })]),
         exposed: vec![8080],
         host_mode: false,
         health: Health::None,
@@ -79,7 +79,7 @@ fn routes_and_containers_are_sites_and_a_host_has_one_owner() {
     let rendered = render(&found.all, &ProxySettings::own(80, 443, EDGE));
     assert_eq!(rendered.rejected, []);
     let text = &rendered.generation.files["hosts/web.a.org.conf"];
-    assert!(text.contains("server web.edge:8080 resolve;"), "{text}");
+    assert!(text.contains("server web.edge:8080 resolve max_fails=0;"), "{text}");
 }
 
 #[test]
