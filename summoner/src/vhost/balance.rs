@@ -5,7 +5,7 @@ use super::template::{OF_REQUESTS, Part, Template};
 use super::words::{Read, shown};
 
 /// What a request can be told apart by. All of these exist in every nginx and cost nothing to read.
-const VARIABLES: [&str; 14] = [
+pub const KEYS: [&str; 14] = [
     "remote_addr",
     "binary_remote_addr",
     "remote_user",
@@ -38,7 +38,7 @@ pub(super) fn parse(text: &str) -> Read<Balance> {
 }
 
 fn hash(key: &str, consistent: bool) -> Read<Balance> {
-    let template = Template::parse(key, &VARIABLES, &OF_REQUESTS)?;
+    let template = Template::parse(key, &KEYS, &OF_REQUESTS)?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b);
     let fits =
         template.0.iter().all(|part| matches!(part, Part::Variable(_)) || matches!(part, Part::Text(text) if text.bytes().all(plain)));

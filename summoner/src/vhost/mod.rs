@@ -24,13 +24,14 @@ mod settings;
 mod template;
 mod words;
 
+pub use balance::KEYS;
 pub use globals::{Files, Globals, globals};
 pub use host::parse as host_names;
 pub use labels::PREFIX as LABELS;
 pub use network::{DefaultRoot, LogFormat, Resolvers, Trust};
 pub use read::read;
 pub use regex::fits as regex_fits;
-pub use template::{Part, Template};
+pub use template::{OF_REQUESTS, Part, Template};
 
 /// Names of TLS policies (`SSL_POLICY`): Mozilla's, and those of AWS' load balancers.
 pub const POLICIES: [&str; 22] = [

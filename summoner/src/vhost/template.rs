@@ -7,7 +7,7 @@ use std::fmt;
 use super::words::{Read, shown};
 
 /// Variables with a free end: nginx makes them of the client's headers, cookies and arguments; absent ones are empty.
-pub(super) const OF_REQUESTS: [&str; 3] = ["cookie_", "arg_", "http_"];
+pub const OF_REQUESTS: [&str; 3] = ["cookie_", "arg_", "http_"];
 /// Longest name of a variable.
 const MAX_NAME: usize = 64;
 

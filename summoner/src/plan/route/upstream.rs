@@ -3,29 +3,10 @@
 use super::settings::ProxySettings;
 use super::site::{Address, Server, Upstream};
 use super::writer::{Param, Text, Unsafe};
-use crate::vhost::{Balance, KeepAlive};
+use crate::vhost::{Balance, KEYS, KeepAlive, OF_REQUESTS};
 
 /// Most servers of one path.
 const MAX_SERVERS: usize = 1000;
-/// Variables that requests may be told apart by: what every nginx has, and nothing that a map of ours makes.
-const KEYS: [&str; 14] = [
-    "remote_addr",
-    "binary_remote_addr",
-    "remote_user",
-    "request_uri",
-    "uri",
-    "document_uri",
-    "args",
-    "query_string",
-    "host",
-    "server_name",
-    "server_port",
-    "scheme",
-    "request_method",
-    "proxy_add_x_forwarded_for",
-];
-/// Families of them.
-const KEY_FAMILIES: [&str; 3] = ["cookie_", "arg_", "http_"];
 
 /// How a location reaches its servers.
 pub(super) enum Reach {
@@ -153,7 +134,7 @@ fn hash_key(key: &str) -> Result<Param, Unsafe> {
         let braced = part.strip_prefix('{').and_then(|rest| rest.split_once('}'));
         let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len());
         let (name, rest) = braced.unwrap_or_else(|| part.split_at(end));
-        let family = KEY_FAMILIES.iter().any(|family| name.strip_prefix(family).is_some_and(|rest| !rest.is_empty()));
+        let family = OF_REQUESTS.iter().any(|family| name.strip_prefix(family).is_some_and(|rest| !rest.is_empty()));
         let characters = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         (KEYS.contains(&name) || family && characters) && plain(rest) && !rest.contains(['{', '}'])
     };
