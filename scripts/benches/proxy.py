@@ -265,7 +265,8 @@ def authority(gateway, proxy):
     """Pebble and its name server, which says of every name that it is the proxy."""
     folder = pathlib.Path(subprocess.check_output([f"{bed.ROOT}/scripts/pebble"], text=True).strip(), "bin")
     for name, more in (("ca", ["-addext", "basicConstraints=critical,CA:TRUE"]),
-                       ("pebble", ["-CA", f"{HERE}/ca.crt", "-CAkey", f"{HERE}/ca.key", "-addext", f"subjectAltName=IP:{gateway}"])):
+                       ("pebble", ["-CA", f"{HERE}/ca.crt", "-CAkey", f"{HERE}/ca.key", "-addext", "basicConstraints=critical,CA:FALSE",
+                                   "-addext", f"subjectAltName=IP:{gateway}"])):
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
                         f"/CN=bench {name}", "-keyout", f"{HERE}/{name}.key", "-out", f"{HERE}/{name}.crt", *more], check=True, capture_output=True)
     settings = bed.write("pebble.json", json.dumps({"pebble": {
