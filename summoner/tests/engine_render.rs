@@ -107,7 +107,7 @@ fn all_settings(features: &Features) -> Vec<ProxySettings> {
             listen: Listen { http: 8080, https: 8443, ipv6: true, proxy_protocol: true },
             default_certificate: Some("ab".to_owned()),
             default_host: Some(HostName::Exact("plain.a.fr".to_owned())),
-            acme_unknown_host: true,
+            acme_unknown_host: false,
             policy: "Mozilla-Modern",
             ..classic.clone()
         },

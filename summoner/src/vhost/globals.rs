@@ -111,7 +111,7 @@ pub fn globals(environment: &BTreeMap<String, String>) -> (Globals, Vec<Refusal>
         dhparam_skip: words.switch("DHPARAM_SKIP").unwrap_or(false),
         filters: words.take("DOCKER_CONTAINER_FILTERS", filters).unwrap_or_default(),
         nginx_label: words.take("NGINX_CONTAINER_LABEL", |text| token(text, 128)),
-        acme_unknown_host: words.switch("ACME_HTTP_CHALLENGE_ACCEPT_UNKNOWN_HOST").unwrap_or(false),
+        acme_unknown_host: words.switch("ACME_HTTP_CHALLENGE_ACCEPT_UNKNOWN_HOST").unwrap_or(true),
         settings: settings::of_proxy(words),
         certificate: certificate::of_proxy(words),
         create_default_certificate: words.switch("CREATE_DEFAULT_CERTIFICATE").unwrap_or(false),

@@ -43,7 +43,8 @@ pub struct ProxySettings {
     pub default_host: Option<HostName>,
     /// `certs/default.{crt,key}`: hash, when it is there. Names without a certificate meet it; without it they meet none.
     pub default_certificate: Option<String>,
-    /// Port 80 answers challenges for names that no site has.
+    /// Port 80 answers challenges for names that no site has. On by default: after a reload nginx's old workers accept a
+    /// moment longer, and the authority's question about a new host may reach one of them.
     pub acme_unknown_host: bool,
     /// `conf.d/*.conf` of the owner, for our own `nginx.conf` to include.
     pub conf: Vec<UserFile>,
@@ -163,7 +164,7 @@ impl ProxySettings {
             policy: DEFAULT_POLICY,
             default_host: None,
             default_certificate: None,
-            acme_unknown_host: false,
+            acme_unknown_host: true,
             conf: Vec::new(),
             internal: None,
             proxy_conf: None,
