@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Backend, Blob, Held, Hold};
+use super::{Backend, Blob, Held, Hold, Receipt};
 use crate::error::{Error, Result};
 
 /// How the chosen call fails.
@@ -36,7 +36,7 @@ impl<B: Backend> Faulty<B> {
         self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err()
     }
 
-    fn change(&self, name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    fn change<T>(&self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         if !self.fails() {
             return work();
         }
@@ -70,7 +70,7 @@ impl<B: Backend> Backend for Faulty<B> {
         self.inner.location()
     }
 
-    fn put(&self, name: &str, bytes: &mut dyn Read) -> Result<()> {
+    fn put(&self, name: &str, bytes: &mut dyn Read) -> Result<Receipt> {
         if self.fault == Fault::Short && self.fails() {
             return self.inner.put(name, &mut Breaking { inner: bytes, left: 7 });
         }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Backend, Blob, Held, Hold};
+use super::{Backend, Blob, Hashing, Held, Hold, Receipt};
 use crate::apply::crash;
 use crate::disk;
 use crate::error::{Error, Result};
@@ -43,10 +43,12 @@ impl Backend for Local {
         self.root.display().to_string()
     }
 
-    fn put(&self, name: &str, bytes: &mut dyn Read) -> Result<()> {
+    fn put(&self, name: &str, bytes: &mut dyn Read) -> Result<Receipt> {
         let path = self.place(name)?;
         crash::point();
-        disk::write_stream(&path, bytes, FILE)
+        let mut hashing = Hashing::new(bytes);
+        disk::write_stream(&path, &mut hashing, FILE)?;
+        Ok(hashing.receipt())
     }
 
     fn take(&self, name: &str, file: &Path) -> Result<()> {
@@ -131,7 +133,7 @@ impl Backend for Local {
             // No hard links here, or too many of them.
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let mut bytes = File::open(&source).map_err(|error| Error::io("open", &source, &error))?;
-                self.put(to, &mut bytes)
+                self.put(to, &mut bytes).map(|_| ())
             }
             Err(error) => Err(Error::io("link", &source, &error)),
         }

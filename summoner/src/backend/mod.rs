@@ -6,7 +6,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::error::Result;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
 
 pub mod faulty;
 pub mod local;
@@ -18,6 +20,15 @@ pub struct Blob {
     pub name: String,
     /// Its size.
     pub bytes: u64,
+}
+
+/// What lies there of a blob, byte for byte: of an encrypted one, what anybody sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256, in hexadecimal digits.
+    pub sha256: String,
 }
 
 /// How a lock is held.
@@ -38,10 +49,23 @@ pub trait Backend: Send + Sync {
     fn location(&self) -> String;
 
     /// Stores a blob, replacing one of that name: it lasts when this returns, and is absent or as before when it fails.
+    /// Gives what was sent to lie there.
     ///
     /// # Errors
     /// The bytes cannot be read, or not be stored.
-    fn put(&self, name: &str, bytes: &mut dyn Read) -> Result<()>;
+    fn put(&self, name: &str, bytes: &mut dyn Read) -> Result<Receipt>;
+
+    /// Reads back what lies there of a blob, to its end; None when there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn read_back(&self, name: &str) -> Result<Option<Receipt>> {
+        let Some(mut bytes) = self.get(name)? else { return Ok(None) };
+        let mut hashing = Hashing::new(&mut bytes);
+        let read = std::io::copy(&mut hashing, &mut std::io::sink());
+        read.map_err(|error| Error::external(format!("cannot read back {name} at {}", self.location())).cause(error))?;
+        Ok(Some(hashing.receipt()))
+    }
 
     /// Stores a local file as a blob and removes it; a driver that can take it over does so without copying.
     ///
@@ -78,6 +102,34 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// Locks cannot be asked for.
     fn lock(&self, name: &str, hold: Hold) -> Result<Option<Box<dyn Held>>>;
+}
+
+/// Counts and hashes what is read through it.
+pub struct Hashing<R> {
+    inner: R,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<R: Read> Hashing<R> {
+    /// Nothing was read yet.
+    pub fn new(inner: R) -> Self {
+        Self { inner, hash: Sha256::new(), bytes: 0 }
+    }
+
+    /// What was read.
+    pub fn receipt(self) -> Receipt {
+        Receipt { bytes: self.bytes, sha256: hex::encode(self.hash.finalize()) }
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..read]);
+        self.bytes += read as u64;
+        Ok(read)
+    }
 }
 
 #[cfg(test)]

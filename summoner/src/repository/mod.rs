@@ -261,7 +261,7 @@ fn read_text(backend: &dyn Backend, name: &str) -> Result<Option<String>> {
 fn put_json(backend: &dyn Backend, name: &str, value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|error| Error::internal(format!("{name} does not serialise")).cause(error))?;
     text.push(b'\n');
-    backend.put(name, &mut text.as_slice())
+    backend.put(name, &mut text.as_slice()).map(|_| ())
 }
 
 #[cfg(test)]
