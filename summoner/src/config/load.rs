@@ -74,6 +74,8 @@ fn resolve(root: &Node, surroundings: &Surroundings<'_>, faults: &mut Faults) ->
         proxy_instance: proxy_instance?,
         instances,
         routes,
+        repositories: Vec::new(),
+        recipients: Vec::new(),
     })
 }
 

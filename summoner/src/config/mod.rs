@@ -18,6 +18,7 @@ mod load;
 mod migrate;
 pub mod quiet;
 mod read;
+pub mod repositories;
 mod routes;
 pub mod schedule;
 mod schema;
@@ -141,6 +142,10 @@ pub struct Config {
     pub instances: Vec<Instance>,
     /// Hosts that lead to something that is no app.
     pub routes: Vec<Route>,
+    /// Other places that hold snapshots.
+    pub repositories: Vec<repositories::RepositorySettings>,
+    /// Public keys that these are encrypted for; none: they are not.
+    pub recipients: Vec<String>,
 }
 
 impl Config {
