@@ -42,7 +42,9 @@ def change(turn):
             out.write(os.urandom(size // CHANGED))
 
 def size(folder):
-    return sum(entry.stat(follow_symlinks=False).st_size for entry in pathlib.Path(folder).rglob("*") if entry.is_file()) / 1e6
+    # A file with two names is stored once.
+    stats = [entry.stat(follow_symlinks=False) for entry in pathlib.Path(folder).rglob("*") if entry.is_file()]
+    return sum({each.st_ino: each.st_size for each in stats}.values()) / 1e6
 
 def restic(*words):
     return run(["restic", "-r", REPOSITORY, "--cache-dir", f"{HERE}/cache", "--password-file", f"{HERE}/password", "-q", *words])

@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::apply::crash;
 use crate::error::{Error, Result};
 
 /// Begins the name of every temporary file; one that a crash left behind is known by it.
@@ -28,6 +29,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 pub fn write_atomic_as(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> Result<()> {
     let fail = |source: &io::Error| Error::io("write", path, source);
     let folder = folder_of(path)?;
+    crash::room().map_err(|e| fail(&e))?;
     // 0600 until everything is in it; tempfile removes it again when anything below fails.
     let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder).map_err(|e| fail(&e))?;
     file.write_all(bytes).map_err(|e| fail(&e))?;
@@ -67,6 +69,7 @@ pub fn flush(path: &Path) -> Result<()> {
 pub fn write_stream(path: &Path, bytes: &mut dyn Read, mode: u32) -> Result<()> {
     let fail = |source: &io::Error| Error::io("write", path, source);
     let folder = folder_of(path)?;
+    crash::room().map_err(|e| fail(&e))?;
     let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder).map_err(|e| fail(&e))?;
     io::copy(bytes, &mut file).map_err(|e| fail(&e))?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(|e| fail(&e))?;
@@ -89,7 +92,7 @@ pub fn write_in_place(path: &Path, text: &str) -> Result<()> {
 /// When the folder cannot be written.
 pub fn link_atomic(target: &Path, path: &Path) -> Result<()> {
     let folder = folder_of(path)?;
-    let link = |at: &Path| std::os::unix::fs::symlink(target, at);
+    let link = |at: &Path| crash::room().and_then(|()| std::os::unix::fs::symlink(target, at));
     let made = tempfile::Builder::new().prefix(TEMPORARY).make_in(folder, link).map_err(|e| Error::io("make a link in", folder, &e))?;
     made.into_temp_path().persist(path).map_err(|e| Error::io("replace the link", path, &e.error))?;
     sync_folder(folder)
@@ -107,7 +110,7 @@ pub fn ensure_folder(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> Resul
     let parent = folder_of(path)?;
     fs::DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(|e| Error::io("make the folder", parent, &e))?;
     // Private until mode and owner are set.
-    match fs::DirBuilder::new().mode(0o700).create(path) {
+    match crash::room().and_then(|()| fs::DirBuilder::new().mode(0o700).create(path)) {
         Ok(()) => {}
         // Somebody was faster: then it is theirs, and must still be a folder.
         Err(source) if source.kind() == io::ErrorKind::AlreadyExists => return is_folder(path).map(|_| false),
@@ -248,7 +251,7 @@ pub fn sync_file_system(path: &Path) -> Result<()> {
 /// # Errors
 /// When something lies at that place, or the folder cannot be written.
 pub fn create_new(path: &Path, mode: u32) -> Result<File> {
-    let made = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path);
+    let made = crash::room().and_then(|()| OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path));
     made.map_err(|error| Error::io("make", path, &error))
 }
 

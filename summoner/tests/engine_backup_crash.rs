@@ -318,6 +318,60 @@ fn a_backup_that_is_ended_politely_starts_the_application_at_once() {
     duo.first_comes_back();
 }
 
+impl Duo {
+    /// Runs a command for which the disk is full from its k-th write on; true when it came to its end without one.
+    fn filled_at(&self, arguments: &[&str], write: usize) -> bool {
+        let output = self.bed.command(arguments).env("SUMMONER_FULL_AT", write.to_string()).output().unwrap();
+        let said = Said::of(output);
+        let finished = said.code == 0;
+        assert!(finished || [1, 3].contains(&said.code), "{arguments:?}, {write}: {} {}", said.code, said.err);
+        assert!(finished || said.err.contains("No space left on device"), "{arguments:?}, {write}: {}", said.err);
+        finished
+    }
+}
+
+#[test]
+fn a_disk_that_fills_at_any_write_loses_nothing() {
+    let duo = Duo::new("fills");
+    for command in [["dump", "duo"], ["backup", "duo"]] {
+        for write in 1..=MANY {
+            let after = format!("a full disk at write {write} of {command:?}");
+            let finished = duo.filled_at(&command, write);
+            // At once: nothing may wait for a next command.
+            assert!(duo.runs("") && duo.runs("mariadb-"), "something does not run after {after}");
+            if finished {
+                assert!(write > 5, "{command:?} has more writes than {write}");
+                break;
+            }
+            assert!(write < MANY, "{command:?} never came to its end");
+            duo.next();
+            duo.assert_stands(&after);
+            assert_eq!(duo.snapshots().get(&duo.first), Some(&true), "{after}");
+        }
+    }
+    for (words, before, behind) in [(["restore", "duo"].as_slice(), "two", "one"), (&["restore", "--undo", "duo"], "one", "two")] {
+        for write in (1..=MANY).step_by(STRIDE) {
+            let after = format!("a full disk at write {write} of {words:?}");
+            let first = duo.first.clone();
+            let mut words = words.to_vec();
+            if !words.contains(&"--undo") {
+                words.extend(["--snapshot", &first]);
+            }
+            let finished = duo.filled_at(&words, write);
+            duo.next();
+            duo.assert_tidy(&after);
+            assert!(duo.runs("") && duo.runs("mariadb-"), "something does not run after {after}");
+            if duo.state(&after) == behind {
+                assert!(finished || words.contains(&"--undo"), "{after}: it was done, and said that it was not");
+                break;
+            }
+            assert_eq!(duo.state(&after), before);
+            assert!(!finished && write + STRIDE <= MANY, "{after}: it was not done, and said that it was");
+        }
+    }
+    duo.first_comes_back();
+}
+
 /// A folder on a small disk of its own.
 struct Small(std::path::PathBuf);
 

@@ -9,10 +9,40 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Bed, PAIR_COMPOSE, PAIR_MINION};
+use support::{Bed, PAIR_COMPOSE, PAIR_MINION, Said};
 
 /// How long an engine may take to come up.
 const START: Duration = Duration::from_secs(60);
+
+const LEDGER_MINION: &str = "version: 1\nsummary: A page and a database\nroutes: [{port: 80}]\nfolders: {html: {}}\n\
+    databases: [{service: db, kind: postgresql, name: ledger, user: ledger, password: db_password}]\n\
+    secrets: {db_password: {}}\nsmoke: {path: /, expect: [200, 403]}\nneeds: {memory: 10m, disk: 10m}\n\
+    versions: {tags: '1\\.\\d+\\.\\d+', step: minor, restore: newer}\n";
+const LEDGER_COMPOSE: &str = r#"
+services:
+  app:
+    image: nginx:1.30.6
+    volumes: ["${FILES}/html:/usr/share/nginx/html:ro"]
+    depends_on: {db: {condition: service_healthy}}
+    restart: unless-stopped
+    stop_grace_period: 1s
+  db:
+    image: postgres:17.11
+    environment: {POSTGRES_DB: ledger, POSTGRES_USER: ledger, POSTGRES_PASSWORD_FILE: /run/secrets/db_password}
+    secrets: [db_password]
+    volumes: ["${DATABASE_FILES}:/var/lib/postgresql/data"]
+    healthcheck:
+      test: ["CMD", "pg_isready", "-h", "127.0.0.1", "-U", "ledger", "-d", "ledger"]
+      interval: 1s
+      timeout: 5s
+      retries: 10
+      start_period: 60s
+    restart: unless-stopped
+secrets:
+  db_password: {file: "${SECRETS}/db_password"}
+"#;
+/// More than pipes hold, so that a dump of it does not end before Docker does.
+const FILL: &str = "create table lines (line text); insert into lines select md5(n::text) from generate_series(1, 2000000) n";
 
 /// `dockerd` in a network namespace.
 struct OwnEngine {
@@ -80,6 +110,16 @@ impl OwnEngine {
     fn unmount(&self) {
         let line = format!("grep -o '{}[^ ]*' /proc/mounts | sort -r | xargs -r -n1 umount -l", self.folder.display());
         run_quietly("sh", &["-c", &line]);
+    }
+
+    /// Whether a dump runs in a container of it.
+    fn dumps(&self) -> bool {
+        let top = Command::new("docker").args(["-H", &self.socket(), "ps", "-q"]).output().unwrap();
+        let containers = String::from_utf8_lossy(&top.stdout).into_owned();
+        containers.lines().any(|id| {
+            let listed = Command::new("docker").args(["-H", &self.socket(), "top", id, "-o", "comm"]).output().unwrap();
+            String::from_utf8_lossy(&listed.stdout).lines().any(|name| name.trim() == "pg_dump")
+        })
     }
 
     /// All processes of the engine: itself, containerd, shims, and what runs in containers.
@@ -175,6 +215,37 @@ fn after_a_restart_of_docker_and_a_power_cut_everything_runs_and_nothing_is_to_d
     bed.ok(&["install"]);
     bed.assert_nothing_to_do("a crash and a power cut");
     assert_eq!((bed.secrets(), bed.containers()), (secrets, containers));
+    a_dump_fails_with_docker_and_the_next_is_whole(&bed, &mut engine);
     drop(engine);
     bed.environment.clear();
+}
+
+/// Docker is killed in the middle of a dump: no snapshot comes of it, it is said, and the next one is whole.
+fn a_dump_fails_with_docker_and_the_next_is_whole(bed: &Bed, engine: &mut OwnEngine) {
+    run("sh", &["-c", &format!("docker save postgres:17.11 | docker -H {} load -q", engine.socket())]);
+    bed.minion("ledger", LEDGER_MINION, LEDGER_COMPOSE).config("  ledger:\n");
+    bed.ok(&["install"]);
+    let database = format!("postgresql-{}", bed.id("ledger"));
+    run("docker", &["-H", &engine.socket(), "exec", &database, "psql", "-q", "-U", "ledger", "-c", FILL]);
+    bed.ok(&["dump", "ledger"]);
+    let snapshots = || bed.ok(&["snapshots", "--json"]).out.matches("\"id\"").count();
+    assert_eq!(snapshots(), 1);
+
+    let dump = bed.command(&["dump", "ledger"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let since = Instant::now();
+    while !engine.dumps() {
+        assert!(since.elapsed() < START, "no dump began");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    engine.power_cut();
+    let said = Said::of(dump.wait_with_output().unwrap());
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    said.assert_says(&["ledger"]);
+    engine.up();
+    bed.ok(&["install"]);
+    assert_eq!(snapshots(), 1, "what broke off is no snapshot");
+    bed.ok(&["dump", "ledger"]);
+    assert_eq!(snapshots(), 2);
+    bed.ok(&["verify", "--read-data"]);
+    assert!(!engine.dumps(), "nothing of the first one still runs");
 }

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
 
 use super::Source;
 use super::node::Kind;
@@ -13,6 +14,9 @@ use super::object::{BLOCK, BLOCK_MAX, ObjectId};
 use super::place::Places;
 use super::tree::{Entry, Tree, is_below, refused};
 use crate::error::{Error, Result};
+
+/// Objects that wait to be written: bounds memory.
+const AHEAD: usize = 4;
 
 /// Opens the tree; it is read several times.
 pub type Open<'a> = &'a dyn Fn() -> Result<Box<dyn Read + Send>>;
@@ -44,15 +48,31 @@ pub fn extract(tree: Open<'_>, objects: &dyn Source, into: &[(String, PathBuf)],
         index += usize::from(size.is_some());
         places.make(&entry.node, size.unwrap_or(0))
     })?;
-    let mut names: Vec<ObjectId> = plan.blocks.keys().copied().collect();
-    names.sort_unstable();
-    objects.read(&names, &mut |id, bytes| {
-        let blocks = plan.blocks.get(&id).map(Vec::as_slice).unwrap_or_default();
-        blocks.iter().try_for_each(|(file, at)| places.fill(&plan.files[*file as usize].path, *at, bytes))
-    })?;
+    fill(objects, &plan, &mut places)?;
     each(tree, &wanted, &plan, &mut |entry| places.dress(&entry.node))?;
     places.finish()?;
     Ok(plan.totals)
+}
+
+/// Fills the files. Objects are decompressed and checked while those before them are written.
+fn fill(objects: &dyn Source, plan: &Plan, places: &mut Places) -> Result<()> {
+    let mut names: Vec<ObjectId> = plan.blocks.keys().copied().collect();
+    names.sort_unstable();
+    let (send, receive) = sync_channel::<(ObjectId, Vec<u8>)>(AHEAD);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(move || {
+            receive.iter().try_for_each(|(id, bytes)| {
+                let blocks = plan.blocks.get(&id).map(Vec::as_slice).unwrap_or_default();
+                blocks.iter().try_for_each(|(file, at)| places.fill(&plan.files[*file as usize].path, *at, &bytes))
+            })
+        });
+        let gone = |_| Error::internal("the thread that writes files ended");
+        let read = objects.read(&names, &mut |id, bytes| send.send((id, bytes.to_vec())).map_err(gone));
+        drop(send);
+        let written = writer.join().unwrap_or_else(|_| Err(Error::internal("a thread that writes files broke off")));
+        // When the disk refuses, reading ends too: the disk is the cause.
+        written.and(read)
+    })
 }
 
 /// What is to be written, once the whole tree was looked at.

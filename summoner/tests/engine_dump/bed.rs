@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::{FutureExt, StreamExt, stream};
 use sha2::{Digest, Sha256};
 use summoner::database::{Access, DatabaseKind, DumpOptions, Part, Road, Secret, Target};
 use summoner::docker::engine::Docker;
@@ -19,6 +20,10 @@ pub const PASSWORD: &str = "a'b\"c\\d #%s$e é";
 pub const ROADS: [Road; 2] = [Road::Fifo, Road::Stream];
 /// A bound, not a measure: the machine may have other work.
 const READY: Duration = Duration::from_secs(240);
+/// Dumps of a kind whose reader stands still for so long, and how many of them at once.
+const STALLED: u64 = 25;
+const STALL: Duration = Duration::from_secs(4);
+const AT_ONCE: usize = 7;
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// A container that is removed when it is dropped.
@@ -134,6 +139,23 @@ pub async fn flooded_and_failed(engine: &Docker, from: &Server, tool: &str) {
         assert!(error.message.ends_with("ended with 1"), "{road:?}: {error}");
     }
     from.disguise(tool, "");
+}
+
+/// Readers that stand still, each at another place up to the very end, by both roads: nothing is short.
+pub async fn never_short(engine: &Docker, from: &Server) {
+    let length = |shelf: &Shelf, parts: &[Part]| parts.iter().map(|part| shelf.plain(part).len()).collect::<Vec<_>>();
+    let shelf = Shelf::default();
+    let parts = summoner::database::dump(engine, &from.target, &options(Road::Fifo), &shelf, None).await.unwrap();
+    let lengths = &length(&shelf, &parts);
+    let longest = lengths.iter().copied().max().unwrap_or_default() as u64;
+    let one = |number: u64| async move {
+        let shelf = Shelf::with(Some((longest * number / STALLED, STALL)), None);
+        let road = ROADS[usize::from(number % 2 == 0)];
+        let parts = summoner::database::dump(engine, &from.target, &options(road), &shelf, None).await.unwrap();
+        assert_eq!(length(&shelf, &parts), *lengths, "{road:?}, {number}");
+        assert!(shelf.stalls.notified().now_or_never().is_some(), "{road:?}, {number}: it never stood still");
+    };
+    stream::iter(1..=STALLED).for_each_concurrent(AT_ONCE, one).await;
 }
 
 /// What a sink does besides keeping.

@@ -9,7 +9,7 @@ use summoner::error::Error;
 use summoner::plan::snapshot::{Content, DatabaseFacts};
 use summoner::repository::Sinks;
 
-use crate::bed::{PASSWORD, ROADS, Server, Shelf, docker, engine, flooded_and_failed, options};
+use crate::bed::{PASSWORD, ROADS, Server, Shelf, docker, engine, flooded_and_failed, never_short, options};
 
 const FILL: &str = r"
 CREATE DATABASE `odd-näme ``q` CHARACTER SET latin1;
@@ -110,6 +110,9 @@ async fn suite(kind: DatabaseKind) {
         truncated(&engine, &into, &parts[0].facts, &plain, road).await;
     }
     slow_and_full(&engine, &from).await;
+    if kind == DatabaseKind::Mariadb {
+        never_short(&engine, &from).await;
+    }
     flooded_and_failed(&engine, &from, dumper(kind)).await;
     refused(&engine, &from).await;
     killed(&engine, &from).await;

@@ -8,7 +8,7 @@ use summoner::docker::engine::Docker;
 use summoner::plan::snapshot::Content;
 use summoner::repository::Sinks;
 
-use crate::bed::{PASSWORD, ROADS, Server, Shelf, docker, engine, flooded_and_failed, options};
+use crate::bed::{PASSWORD, ROADS, Server, Shelf, docker, engine, flooded_and_failed, never_short, options};
 
 const FILL: &str = r#"
 create role "own er" login password 'x';
@@ -114,6 +114,7 @@ async fn postgresql() {
         truncated(&engine, &into, &shelf, &parts, road).await;
     }
     slow_and_killed(&engine, &from).await;
+    never_short(&engine, &from).await;
     flooded_and_failed(&engine, &from, &format!("{TOOLS}/pg_dump")).await;
     not_decoded(&engine, &from).await;
     refused(&engine, &from).await;
