@@ -125,6 +125,11 @@ impl At<WrittenKeep> {
     }
 }
 
+/// `keep` of a place of its own, over what is kept elsewhere; None when it says nothing.
+pub(super) fn keep_over(fields: &mut Fields<'_>, base: Keep, faults: &mut Faults) -> Option<Keep> {
+    keep(fields, faults).map(|written| written.over(base, faults))
+}
+
 fn keep(fields: &mut Fields<'_>, faults: &mut Faults) -> Option<At<WrittenKeep>> {
     let name = fields.name("keep");
     let node = fields.take("keep")?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::apps::Resolver;
 use super::hosts::Hosts;
-use super::{Backup, Config, Proxy, Surroundings, VERSION, certificates, legacy, routes, storage, today, values};
+use super::{Backup, Config, Proxy, Surroundings, VERSION, certificates, legacy, repositories, routes, storage, today, values};
 use crate::fault::{Fault, Faults, Source};
 use crate::yaml::{Limits, Node, kind_of, parse};
 
@@ -52,6 +52,7 @@ fn resolve(root: &Node, surroundings: &Surroundings<'_>, faults: &mut Faults) ->
     let layout = storage::layout(&written, surroundings, faults);
     let timezone = written.timezone.clone().unwrap_or_else(|| host_timezone(surroundings.host_timezone, faults));
     let backup = written.backup.over(&Backup::default(), faults);
+    let repositories = repositories::read(root.get("repositories"), surroundings, layout.as_ref(), backup.keep, faults);
     let mut resolver = Resolver { minions: surroundings.minions, base: written.domain.as_ref(), backup, hosts: Hosts::default() };
     let (proxy_instance, instances) = resolver.resolve(&written, faults);
     let routes = routes::read(root.get("routes"), &mut resolver.hosts, faults);
@@ -74,7 +75,7 @@ fn resolve(root: &Node, surroundings: &Surroundings<'_>, faults: &mut Faults) ->
         proxy_instance: proxy_instance?,
         instances,
         routes,
-        repositories: Vec::new(),
+        repositories,
         recipients: Vec::new(),
     })
 }

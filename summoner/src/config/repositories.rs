@@ -1,10 +1,21 @@
 //! `repositories:` in config.yml: the other places that hold snapshots, each by its name.
 //!
-//! Values only; nothing here opens a place. `crate::backend::open` does.
+//! Values only; nothing here opens a place. `crate::backend::open` does. A place has one form in words, the same in config.yml
+//! and on the command line ([`Place`]'s `FromStr` and `Display`).
+
+mod place;
+mod read;
 
 use std::path::PathBuf;
 
 use super::Keep;
+
+pub(super) use read::read;
+
+/// Where SSH listens, unless a place says otherwise.
+pub const SSH_PORT: u16 = 22;
+/// What an object store is asked with, unless it has regions of its own.
+pub const REGION: &str = "us-east-1";
 
 /// Another place for snapshots.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +32,14 @@ pub struct RepositorySettings {
     pub append_only: bool,
     /// Whether what goes there is encrypted: as soon as there are recipients, unless it says no.
     pub encrypt: bool,
+}
+
+impl RepositorySettings {
+    /// A place that no config.yml tells about, such as one named on the command line: its words are its name.
+    #[must_use]
+    pub fn at(place: Place) -> Self {
+        Self { name: place.to_string(), place, keep: None, bytes_per_second: None, append_only: false, encrypt: true }
+    }
 }
 
 /// Where a repository is.

@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn the_schema_has_the_readers_keys() {
         let found = mappings();
-        assert_eq!(found.len(), 13);
+        assert_eq!(found.len(), 15);
         for (path, keys) in found {
             let parts: Vec<&str> =
                 path.split('.').filter(|part| !part.is_empty()).map(|part| if part == "*" { "ghost" } else { part }).collect();
@@ -72,8 +72,9 @@ mod tests {
         let value: Value = serde_yaml::from_str(example).unwrap();
         for (path, keys) in mappings() {
             let parts: Vec<&str> = path.split('.').filter(|part| !part.is_empty()).collect();
-            // The keys of `backup:` are told once, above the apps.
-            let keys = if path.starts_with(".apps.*.backup") { BTreeSet::new() } else { keys };
+            // The keys of `backup:` are told once, above the apps, and those of `keep:` there.
+            let told = path.starts_with(".apps.*.backup") || path == ".repositories.*.keep";
+            let keys = if told { BTreeSet::new() } else { keys };
             for key in keys {
                 assert!(has(&value, &parts, &key), "{path}.{key} is missing in example.yml");
             }

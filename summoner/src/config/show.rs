@@ -1,5 +1,7 @@
 //! The resolved configuration for people and programs; secrets stay hidden.
 
+mod repositories;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,6 +47,8 @@ struct Shown<'a> {
     certificates: Certificates<'a>,
     proxy: Proxy<'a>,
     bans: Bans,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    repositories: Vec<repositories::Shown<'a>>,
     networks: Networks<'a>,
     instances: Vec<App<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -184,6 +188,7 @@ impl<'a> Shown<'a> {
                 forgive: shown_duration(config.bans.forgive),
                 allow: config.bans.allow.iter().map(ToString::to_string).collect(),
             },
+            repositories: config.repositories.iter().map(repositories::Shown::of).collect(),
             networks: Networks { range: config.network_range.as_deref(), edge: &config.edge_network },
             instances: config.instances.iter().map(App::of).collect(),
             routes: config.routes.iter().map(ShownRoute::of).collect(),
@@ -303,13 +308,12 @@ impl<'a> App<'a> {
 
 impl<'a> Backup<'a> {
     fn of(backup: &'a super::Backup) -> Self {
-        let super::Keep { last, hourly, daily, weekly, monthly, yearly, within, at_most } = backup.keep;
         Self {
             dump: backup.dump.as_ref().map(Times::as_str),
             cold: backup.cold.as_ref().map(Times::as_str),
             verify: backup.verify.as_ref().map(Times::as_str),
             forget: backup.forget.as_ref().map(Times::as_str),
-            keep: Keep { last, hourly, daily, weekly, monthly, yearly, within: within.map(shown_duration), at_most },
+            keep: Keep::of(backup.keep),
             compression: match backup.compression {
                 Compression::Zstd => "zstd",
                 Compression::Gzip => "gzip",
@@ -318,6 +322,13 @@ impl<'a> Backup<'a> {
             jitter: shown_duration(backup.jitter),
             quiet: backup.quiet.map(|quiet| quiet.to_string()),
         }
+    }
+}
+
+impl Keep {
+    fn of(keep: super::Keep) -> Self {
+        let super::Keep { last, hourly, daily, weekly, monthly, yearly, within, at_most } = keep;
+        Self { last, hourly, daily, weekly, monthly, yearly, within: within.map(shown_duration), at_most }
     }
 }
 

@@ -64,7 +64,7 @@ fn root(what: &str, written: Option<&At<String>>, default: &Path, surroundings: 
 }
 
 /// Resolves `~`, what is relative to the file's folder, and `.` and `..`.
-fn absolute(text: &str, surroundings: &Surroundings<'_>) -> Result<PathBuf, String> {
+pub(super) fn absolute(text: &str, surroundings: &Surroundings<'_>) -> Result<PathBuf, String> {
     if text.is_empty() {
         return Err("it is empty".into());
     }
@@ -95,17 +95,23 @@ fn home<'a>(surroundings: &Surroundings<'a>) -> Result<&'a Path, String> {
 }
 
 fn safe(path: PathBuf, surroundings: &Surroundings<'_>) -> Result<PathBuf, String> {
-    if let Some(system) = SYSTEM.iter().find(|system| path.starts_with(system)) {
-        return Err(format!("{system} belongs to the system"));
-    }
-    let a_home = path.parent() == Some(Path::new("/home")) || surroundings.home == Some(path.as_path());
-    if a_home || SHARED.iter().any(|shared| path == Path::new(shared)) {
-        return Err(format!("{} holds other things; take a folder inside it", path.display()));
+    if let Some(reason) = unsafe_place(&path, surroundings) {
+        return Err(reason);
     }
     if path.as_os_str().len() > 512 {
         return Err("it is longer than 512 bytes".into());
     }
     Ok(path)
+}
+
+/// Why a folder of ours cannot be this one.
+pub(super) fn unsafe_place(path: &Path, surroundings: &Surroundings<'_>) -> Option<String> {
+    if let Some(system) = SYSTEM.iter().find(|system| path.starts_with(system)) {
+        return Some(format!("{system} belongs to the system"));
+    }
+    let a_home = path.parent() == Some(Path::new("/home")) || surroundings.home == Some(path);
+    let shared = a_home || SHARED.iter().any(|shared| path == Path::new(shared));
+    shared.then(|| format!("{} holds other things; take a folder inside it", path.display()))
 }
 
 /// Why the two roots cannot be together, and what would be right.
@@ -129,7 +135,7 @@ fn conflict(layout: &Layout) -> Option<(String, String)> {
 }
 
 /// The folder below `root` that `path` lies in, when its name is that of an instance or a container.
-fn inside_an_application(path: &Path, root: &Path) -> Option<String> {
+pub(super) fn inside_an_application(path: &Path, root: &Path) -> Option<String> {
     let first = path.strip_prefix(root).ok()?.components().next()?;
     let name = first.as_os_str().to_str()?;
     name.parse::<ContainerName>().ok().map(|name| name.to_string())

@@ -22,6 +22,8 @@ pub(super) fn read(node: &Node, faults: &mut Faults) -> Option<Written> {
     fields.take("version");
     // Read when the apps have their hosts: `load`.
     fields.take("routes");
+    // Read when the storage roots are known: `load`.
+    fields.take("repositories");
     let mut written = Written {
         domain: fields.require("domain", faults).and_then(|node| domain(node, "domain", faults)),
         email: fields.require("email", faults).and_then(|node| checked(node, "email", values::email, faults)),

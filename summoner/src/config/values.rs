@@ -17,6 +17,12 @@ const NANO: f64 = 1e9;
 /// `512m`, `1.5g`, `1073741824`: bytes, units are powers of 1024 as in Docker.
 pub(super) fn memory(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{}` is no amount of memory: write 512m, 1.5g or a number of bytes", short(text));
+    let bytes = amount(text).ok_or_else(wrong)?;
+    if bytes < LEAST_MEMORY { Err(format!("`{}` is too little: Docker wants 6m at least", short(text))) } else { Ok(bytes) }
+}
+
+/// `512m`, `1.5 GB`, `1073741824`: bytes, units are powers of 1024.
+pub(super) fn amount(text: &str) -> Option<u64> {
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
     let (number, unit) = lower.split_at(digits);
@@ -26,15 +32,11 @@ pub(super) fn memory(text: &str) -> Result<u64, String> {
         "m" | "mb" | "mib" => 20,
         "g" | "gb" | "gib" => 30,
         "t" | "tb" | "tib" => 40,
-        _ => return Err(wrong()),
+        _ => return None,
     };
-    let amount = number.parse::<f64>().map_err(|_| wrong())? * 2_f64.powi(shift);
-    // Memory up to 2^53 bytes is exact in a float, far beyond any machine.
-    if amount > 9e15 {
-        return Err(wrong());
-    }
-    let bytes = amount as u64;
-    if bytes < LEAST_MEMORY { Err(format!("`{}` is too little: Docker wants 6m at least", short(text))) } else { Ok(bytes) }
+    let amount = number.parse::<f64>().ok()? * 2_f64.powi(shift);
+    // Up to 2^53 bytes are exact in a float, far beyond any machine.
+    (amount <= 9e15).then_some(amount as u64)
 }
 
 /// `0`, `512k`, `50m`, `2g`: bytes of a request.
