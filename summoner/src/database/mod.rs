@@ -18,8 +18,10 @@ mod postgresql;
 mod run;
 mod script;
 mod sql_end;
+mod sql_rows;
 mod stream;
 mod talk;
+mod tally;
 mod tee;
 
 use std::io::{self, Read};
@@ -127,6 +129,8 @@ pub(crate) trait Driver: Sync {
     ) -> impl Future<Output = Result<()>> + Send;
     /// What the server holds.
     fn facts<E: Engine>(&self, at: &At<'_, E>) -> impl Future<Output = Result<Vec<DatabaseFacts>>> + Send;
+    /// What the server holds, counted and summed up as a dump does it.
+    fn weigh<E: Engine>(&self, at: &At<'_, E>, options: DumpOptions) -> impl Future<Output = Result<Vec<DatabaseFacts>>> + Send;
 }
 
 /// Dumps a server's databases. `view` is fired when all consistent views are provably open: what is written after that is
@@ -198,6 +202,21 @@ pub async fn facts<E: Engine>(engine: &E, target: &Target) -> Result<Vec<Databas
         DatabaseKind::Mysql | DatabaseKind::Mariadb => mysql::Mysql.facts(&at).await,
         DatabaseKind::Postgresql => postgresql::Postgresql.facts(&at).await,
         DatabaseKind::Mongodb => mongodb::Mongodb.facts(&at).await,
+    }
+}
+
+/// The facts that a dump of this server would have, with nothing dumped: rows and content, to compare with those of an
+/// artefact that was loaded into it.
+///
+/// # Errors
+/// The server does not answer, or something in it cannot be read.
+pub async fn weigh<E: Engine>(engine: &E, target: &Target, deadline: Duration) -> Result<Vec<DatabaseFacts>> {
+    running(engine, &target.container).await?;
+    let (at, options) = (At { engine, target }, DumpOptions { deadline, road: None });
+    match target.kind {
+        DatabaseKind::Mysql | DatabaseKind::Mariadb => mysql::Mysql.weigh(&at, options).await,
+        DatabaseKind::Postgresql => postgresql::Postgresql.weigh(&at, options).await,
+        DatabaseKind::Mongodb => mongodb::Mongodb.weigh(&at, options).await,
     }
 }
 

@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use crc::{CRC_64_XZ, Crc, Digest, Table};
+use crc::{Digest, Table};
 
 use super::bson::{Value, fields};
+use super::tally::{CRC, Tallies, Tally};
 
 const MAGIC: u32 = 0x8199_e26d;
 const TERMINATOR: u32 = 0xffff_ffff;
@@ -23,8 +24,6 @@ const LEAST: usize = 5;
 const HEADER_FIELDS: usize = 4;
 /// A time series keeps its documents in a namespace of this name before its own.
 const BUCKETS: &str = "system.buckets.";
-
-static CRC: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_XZ);
 
 /// Where the walk stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +44,7 @@ enum Expect {
 
 struct Namespace {
     crc: Digest<'static, u64, Table<16>>,
-    documents: u64,
+    documents: Tally,
     ended: bool,
     /// Whether an archive without its end is whole: views have no documents.
     view: bool,
@@ -56,7 +55,7 @@ struct Namespace {
 pub(super) struct Archive {
     pub server_version: String,
     /// Documents by `database.collection`, without views.
-    pub documents: BTreeMap<String, u64>,
+    pub documents: Tallies,
 }
 
 /// The walker: everything is written to it.
@@ -66,6 +65,8 @@ pub(super) struct Walker {
     held: Vec<u8>,
     /// What is left of a document that only passes.
     passing: usize,
+    /// Its own checksum, so far.
+    document: Digest<'static, u64, Table<16>>,
     server_version: String,
     namespaces: BTreeMap<(String, String), Namespace>,
     /// Whose block it is.
@@ -79,6 +80,7 @@ impl Walker {
             expect: Expect::Magic,
             held: Vec::new(),
             passing: 0,
+            document: CRC.digest(),
             server_version: String::new(),
             namespaces: BTreeMap::new(),
             current: Default::default(),
@@ -105,7 +107,7 @@ impl Walker {
         if self.expect != Expect::Header || !self.held.is_empty() {
             return Err("it ends in the middle".to_owned());
         }
-        let mut documents = BTreeMap::new();
+        let mut documents = Tallies::new();
         for ((database, collection), namespace) in self.namespaces {
             if !namespace.ended && !namespace.view {
                 return Err(format!("the end of {database}.{collection} is missing"));
@@ -126,8 +128,12 @@ impl Walker {
         if self.passing == 0 && part.last() != Some(&0) {
             return Err(format!("a document of {}.{} has no end", self.current.0, self.current.1));
         }
+        self.document.update(part);
         if let Some(namespace) = self.namespaces.get_mut(&self.current) {
             namespace.crc.update(part);
+            if self.passing == 0 {
+                namespace.documents.add(std::mem::replace(&mut self.document, CRC.digest()).finalize());
+            }
         }
         Ok(count)
     }
@@ -166,8 +172,9 @@ impl Walker {
             _ if !(LEAST..=DOCUMENT).contains(&length) => return Err(format!("a document of {length} bytes cannot be")),
             (Expect::Document, _) => {
                 let Some(namespace) = self.namespaces.get_mut(&self.current) else { return Err("a block of no namespace".into()) };
-                namespace.documents += 1;
                 namespace.crc.update(&self.held);
+                self.document = CRC.digest();
+                self.document.update(&self.held);
                 self.passing = length - 4;
             }
             _ if self.held.len() < length => return Ok(()),
@@ -192,7 +199,7 @@ impl Walker {
             }
             Expect::Listed => {
                 let view = text("type").is_ok_and(|kind| kind == "view");
-                let namespace = Namespace { crc: CRC.digest(), documents: 0, ended: false, view };
+                let namespace = Namespace { crc: CRC.digest(), documents: Tally::default(), ended: false, view };
                 if self.namespaces.insert((text("db")?, text("collection")?), namespace).is_some() {
                     return Err("a namespace is listed twice".into());
                 }

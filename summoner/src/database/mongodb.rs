@@ -5,13 +5,14 @@
 //! application's account is made anew from the instance's secrets.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use serde::Deserialize;
 
 use super::ask::{Question, ask, which};
 use super::mongo_archive::{Archive, Walked, Walker};
 use super::run::{self, Order};
+use super::tally::{self, Tallies};
 use super::{At, Driver, DumpOptions, Part, Secret, Source, Spool, View, explain};
 use crate::docker::Engine;
 use crate::error::{Error, Result};
@@ -51,29 +52,12 @@ impl Driver for Mongodb {
     }
 
     async fn dump<E: Engine>(&self, at: &At<'_, E>, options: DumpOptions, sinks: &dyn Sinks, view: View) -> Result<Vec<Part>> {
-        let mut words = vec!["--archive".to_owned()];
-        // The tool takes one or all.
-        let name = if let [name] = at.target.databases.as_slice() { name.clone() } else { String::new() };
-        if !name.is_empty() {
-            words.push(format!("--db={name}"));
-        }
-        let order = order(at, options, "mongodump", words);
-        let sink = Walked { into: sinks.create("mongodb.archive")?, walker: Walker::new() };
-        let (walked, ending) = run::pull(at.engine, &order, sink, &mut |_| {}).await?;
-        if ending.code != 0 {
-            return Err(explain::tool(at.target.kind, order.container, order.name(), ending.code, &ending.stderr));
-        }
-        let archive = walked.walker.end().map_err(|fault| explain::short(order.container, &fault))?;
-        if archive.documents.is_empty() {
-            // The tool calls it a success.
-            return Err(Error::external(format!("{} has no database {name}", order.container)).next("summoner status"));
-        }
-        let stored = super::finish(walked.into).await?;
+        let (into, archive) = read(at, options, sinks.create("mongodb.archive")?).await?;
+        let stored = super::finish(into).await?;
         if let Some(view) = view {
             super::fire(view);
         }
-        let rows = of_users(archive.documents);
-        let facts = facts(at, name, archive.server_version, rows.len() as u64, rows);
+        let facts = told(at, archive);
         Ok(vec![Part { stored, content: Content::Dump, facts, notes: Vec::new() }])
     }
 
@@ -108,8 +92,45 @@ impl Driver for Mongodb {
         let wanted = &at.target.databases;
         let is_wanted = |name: &str| if wanted.is_empty() { !OWN.contains(&name) } else { wanted.iter().any(|wanted| wanted == name) };
         let known = tables.into_iter().filter(|(name, _)| is_wanted(name));
-        Ok(known.map(|(name, tables)| facts(at, name, version.clone(), tables, BTreeMap::new())).collect())
+        Ok(known.map(|(name, tables)| facts(at, name, version.clone(), tables)).collect())
     }
+
+    async fn weigh<E: Engine>(&self, at: &At<'_, E>, options: DumpOptions) -> Result<Vec<DatabaseFacts>> {
+        let (_, archive) = read(at, options, io::sink()).await?;
+        Ok(vec![told(at, archive)])
+    }
+}
+
+/// The one database that is meant; empty is the whole server, for the tool takes one or all.
+fn name(at: &At<'_, impl Sized>) -> String {
+    if let [name] = at.target.databases.as_slice() { name.clone() } else { String::new() }
+}
+
+/// Has everything dumped into a sink, to its end, and proves it on the way.
+async fn read<E: Engine, W: Write + Send + 'static>(at: &At<'_, E>, options: DumpOptions, into: W) -> Result<(W, Archive)> {
+    let mut words = vec!["--archive".to_owned()];
+    let name = name(at);
+    if !name.is_empty() {
+        words.push(format!("--db={name}"));
+    }
+    let order = order(at, options, "mongodump", words);
+    let (walked, ending) = run::pull(at.engine, &order, Walked { into, walker: Walker::new() }, &mut |_| {}).await?;
+    if ending.code != 0 {
+        return Err(explain::tool(at.target.kind, order.container, order.name(), ending.code, &ending.stderr));
+    }
+    let archive = walked.walker.end().map_err(|fault| explain::short(order.container, &fault))?;
+    if archive.documents.is_empty() {
+        // The tool calls it a success.
+        return Err(Error::external(format!("{} has no database {name}", order.container)).next("summoner status"));
+    }
+    Ok((walked.into, archive))
+}
+
+fn told<E>(at: &At<'_, E>, archive: Archive) -> DatabaseFacts {
+    let documents = of_users(archive.documents);
+    let mut facts = facts(at, name(at), archive.server_version, documents.len() as u64);
+    tally::tell(&documents, &mut facts);
+    facts
 }
 
 /// Walks an archive to its end.
@@ -120,7 +141,7 @@ pub(super) fn walk(from: &mut dyn Read) -> Result<Archive, String> {
 }
 
 /// Documents by collection, without the server's own.
-pub(super) fn of_users(documents: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+pub(super) fn of_users(documents: Tallies) -> Tallies {
     let own = |name: &String| {
         let (database, collection) = name.split_once('.').unwrap_or((name, ""));
         OWN.contains(&database) || collection.starts_with(SYSTEM)
@@ -128,8 +149,9 @@ pub(super) fn of_users(documents: BTreeMap<String, u64>) -> BTreeMap<String, u64
     documents.into_iter().filter(|(name, _)| !own(name)).collect()
 }
 
-fn facts<E>(at: &At<'_, E>, name: String, server_version: String, tables: u64, rows: BTreeMap<String, u64>) -> DatabaseFacts {
-    DatabaseFacts { container: at.target.container.clone(), kind: at.target.kind, name, server_version, tables, rows }
+fn facts<E>(at: &At<'_, E>, name: String, server_version: String, tables: u64) -> DatabaseFacts {
+    let (container, rows) = (at.target.container.clone(), BTreeMap::new());
+    DatabaseFacts { container, kind: at.target.kind, name, server_version, tables, rows, sample: None }
 }
 
 fn order<'a>(at: &At<'a, impl Sized>, options: DumpOptions, program: &str, words: Vec<String>) -> Order<'a> {

@@ -5,13 +5,15 @@
 
 mod catalogue;
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read, Write};
 
 use futures_util::future::try_join;
 
 use super::ask::{Question, ask, which, which_version};
 use super::run::{self, Order};
 use super::sql_end::{Heard, SqlEnd};
+use super::sql_rows::{Rows, SqlRows};
+use super::tally::{self, Tallies};
 use super::{At, DatabaseKind, Driver, DumpOptions, Part, Source, Spool, View, explain};
 use crate::docker::Engine;
 use crate::error::{Error, Result};
@@ -50,15 +52,6 @@ impl Driver for Mysql {
                 Error::external(format!("{container} holds no database that could be dumped")).next(format!("summoner logs {container}"))
             );
         }
-        let tool = dump_tool(at, program, &before.databases);
-        let order = Order {
-            container,
-            tool,
-            form: FORM,
-            secret: at.target.admin.password.as_ref(),
-            road: options.road,
-            deadline: options.deadline,
-        };
         let has_view = before.foreign.is_empty();
         let mut begins = false;
         let mut watch = |line: &str| {
@@ -71,21 +64,16 @@ impl Driver for Mysql {
                 super::fire(view);
             }
         };
-        let sink = Heard { into: sinks.create(&format!("{}.sql", at.target.kind.as_str()))?, end: SqlEnd::default() };
-        let (heard, ending) = run::pull(at.engine, &order, sink, &mut watch).await?;
-        if ending.code != 0 {
-            return Err(explain::tool(at.target.kind, container, order.name(), ending.code, &ending.stderr));
-        }
-        if !heard.end.is_complete() {
-            return Err(explain::short(container, "its last line is missing"));
-        }
-        let Heard { into, end } = heard;
+        let sink = sinks.create(&format!("{}.sql", at.target.kind.as_str()))?;
+        let (into, end, rows) = read(at, options, dump_tool(at, program, &before.databases), sink, &mut watch).await?;
         let (after, stored) = try_join(catalogue(at), super::finish(into)).await?;
         counted(container, &before, &after, &end)?;
         if let Some(view) = view.take() {
             super::fire(view);
         }
-        Ok(vec![Part { stored, content: Content::Dump, facts: before.whole(at.target, end.tables), notes: before.notes() }])
+        let mut facts = before.whole(at.target, end.tables);
+        tally::tell(&rows, &mut facts);
+        Ok(vec![Part { stored, content: Content::Dump, facts, notes: before.notes() }])
     }
 
     async fn load<E: Engine>(&self, at: &At<'_, E>, parts: Vec<Source>, options: DumpOptions, _: Option<&Spool>) -> Result<()> {
@@ -126,6 +114,39 @@ impl Driver for Mysql {
     async fn facts<E: Engine>(&self, at: &At<'_, E>) -> Result<Vec<DatabaseFacts>> {
         Ok(catalogue(at).await?.each(at.target))
     }
+
+    async fn weigh<E: Engine>(&self, at: &At<'_, E>, options: DumpOptions) -> Result<Vec<DatabaseFacts>> {
+        let program = which_version(at.engine, &at.target.container, at.target.kind, &DUMPERS).await?;
+        let there = catalogue(at).await?;
+        let tool = dump_tool(at, program, &there.databases);
+        let (_, end, rows) = read(at, options, tool, io::sink(), &mut |_| {}).await?;
+        let mut facts = there.whole(at.target, end.tables);
+        tally::tell(&rows, &mut facts);
+        Ok(vec![facts])
+    }
+}
+
+/// Has everything dumped into a sink, to its end; gives what was read on the way.
+async fn read<E: Engine, W: Write + Send + 'static>(
+    at: &At<'_, E>,
+    options: DumpOptions,
+    tool: Vec<String>,
+    into: W,
+    watch: &mut (dyn FnMut(&str) + Send),
+) -> Result<(W, SqlEnd, Tallies)> {
+    let container = &at.target.container;
+    let order =
+        Order { container, tool, form: FORM, secret: at.target.admin.password.as_ref(), road: options.road, deadline: options.deadline };
+    let sink = Rows { into: Heard { into, end: SqlEnd::default() }, rows: SqlRows::new() };
+    let (read, ending) = run::pull(at.engine, &order, sink, watch).await?;
+    if ending.code != 0 {
+        return Err(explain::tool(at.target.kind, container, order.name(), ending.code, &ending.stderr));
+    }
+    let Rows { into: Heard { into, end }, rows } = read;
+    if !end.is_complete() {
+        return Err(explain::short(container, "its last line is missing"));
+    }
+    Ok((into, end, rows.end()))
 }
 
 /// Refuses a dump whose counts differ from the server's.

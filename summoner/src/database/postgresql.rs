@@ -92,6 +92,19 @@ impl Driver for Postgresql {
         }
         Ok(all)
     }
+
+    async fn weigh<E: Engine>(&self, at: &At<'_, E>, _: DumpOptions) -> Result<Vec<DatabaseFacts>> {
+        let (version, databases) = chosen(at).await?;
+        let mut all = Vec::new();
+        for name in &databases {
+            let mut held = view::open(at, name).await?;
+            let mut facts = facts(at, name, &version, held.counts.0);
+            (facts.rows, facts.sample) = held.weigh(at).await.map(|(rows, sample)| (rows, Some(sample)))?;
+            held.close().await?;
+            all.push(facts);
+        }
+        Ok(all)
+    }
 }
 
 fn facts<E>(at: &At<'_, E>, name: &str, version: &str, tables: u64) -> DatabaseFacts {
@@ -102,6 +115,7 @@ fn facts<E>(at: &At<'_, E>, name: &str, version: &str, tables: u64) -> DatabaseF
         server_version: version.to_owned(),
         tables,
         rows: BTreeMap::new(),
+        sample: None,
     }
 }
 
@@ -183,7 +197,7 @@ async fn archive<E: Engine>(
     sinks: &dyn Sinks,
     database: &str,
     version: &str,
-    held: view::Held,
+    mut held: view::Held,
 ) -> Result<Part> {
     let snapshot = format!("--snapshot={}", held.snapshot);
     let dumping = order(at, options, tool(at, &["pg_dump", "--format=custom", "--compress=0", &snapshot], Some(database)));
@@ -194,22 +208,32 @@ async fn archive<E: Engine>(
         ended(at, &dumping, &ending)?;
         let sink = blocking(move || sink.end()).await?;
         let counts = held.counts;
-        held.close().await?;
+        let weighed = held.weigh(at).await;
+        // A session in which something failed has ended by itself.
+        if weighed.is_ok() {
+            held.close().await?;
+        }
         if sink.first != MAGIC {
             return Err(explain::short(&at.target.container, "it does not begin as an archive does"));
         }
         let stored = super::finish(sink.into).await?;
         reads(sinks.read(&stored)?, &stored).await?;
-        Ok((stored, counts))
+        Ok((stored, counts, weighed))
     };
     // A dump that failed is the reason; that its readers got no end is the consequence, and brings them to theirs.
     let (kept, decoded, found) = join3(kept, decoded, contents).await;
-    let ((stored, counts), (), found) = (kept?, decoded?, found?);
+    let ((stored, counts, weighed), (), found) = (kept?, decoded?, found?);
     if found != counts {
         let cause = format!("{} tables and {} views are in it, the server has {} and {}", found.0, found.1, counts.0, counts.1);
         return Err(explain::short(&at.target.container, &cause));
     }
-    Ok(Part { stored, content: Content::Dump, facts: facts(at, database, version, found.0), notes: Vec::new() })
+    let (mut facts, mut notes) = (facts(at, database, version, found.0), Vec::new());
+    match weighed {
+        Ok((rows, sample)) => (facts.rows, facts.sample) = (rows, Some(sample)),
+        // The dump is whole all the same; a drill has less to compare with.
+        Err(error) => notes.push(format!("the rows of {database} were not counted: {}", error.message)),
+    }
+    Ok(Part { stored, content: Content::Dump, facts, notes })
 }
 
 /// What was kept is what was decoded: it reads to its end, every checksum agrees, and nothing is missing.

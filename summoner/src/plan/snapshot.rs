@@ -208,9 +208,13 @@ pub struct DatabaseFacts {
     pub server_version: String,
     /// Tables or collections.
     pub tables: u64,
-    /// Rows or documents by table, where the format tells without a second reading.
+    /// Rows or documents by table; those of older snapshots have them for MongoDB alone.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rows: BTreeMap<String, u64>,
+    /// A checksum of the content of each table that has rows, to compare with when it was restored: of all rows, or with
+    /// PostgreSQL of the first thousand. None where it was not made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<BTreeMap<String, String>>,
 }
 
 /// The file tree in numbers, and the packs that hold its objects.

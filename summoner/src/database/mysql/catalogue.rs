@@ -94,7 +94,7 @@ impl Catalogue {
     fn facts(&self, target: &Target, name: String) -> DatabaseFacts {
         let tables = self.tables_of(&name);
         let (container, server_version) = (target.container.clone(), self.version.clone());
-        DatabaseFacts { container, kind: target.kind, name, server_version, tables, rows: BTreeMap::new() }
+        DatabaseFacts { container, kind: target.kind, name, server_version, tables, rows: BTreeMap::new(), sample: None }
     }
 }
 
