@@ -22,6 +22,8 @@ pub const BACKUPS: &str = "backups";
 
 /// Begins the name of the folders beside live data.
 const RESTORE: &str = ".restore";
+/// The folder beside live data in which drills restore.
+const DRILL: &str = ".drill";
 
 impl Layout {
     /// The application files of an instance.
@@ -280,6 +282,40 @@ impl Layout {
     }
 }
 
+/// Drills: throw-away places beside the data, and what is remembered of them.
+impl Layout {
+    /// The folders in which drills restore, one on each file system. The dot keeps them out of every instance's name.
+    #[must_use]
+    pub fn drills(&self) -> [PathBuf; 2] {
+        [self.files.join(DRILL), self.databases.join(DRILL)]
+    }
+
+    /// The layout of one drill: everything of the instance lies below it as it lies below the real one.
+    #[must_use]
+    pub fn drill(&self, id: &InstanceId) -> Self {
+        let [files, databases] = self.drills();
+        Self { files: files.join(id.to_string()), databases: databases.join(id.to_string()) }
+    }
+
+    /// In a drill, the folder that stands in for a named volume.
+    #[must_use]
+    pub fn volume_stand_in(&self, name: &str) -> PathBuf {
+        self.files.join("volumes").join(name)
+    }
+
+    /// What is remembered of an instance's drills.
+    #[must_use]
+    pub fn drilled(&self, id: &InstanceId) -> PathBuf {
+        self.own().join("drills").join(format!("{id}.json"))
+    }
+
+    /// The lock of the one drill that runs at a time.
+    #[must_use]
+    pub fn drill_lock(&self) -> PathBuf {
+        self.own().join("drill.lock")
+    }
+}
+
 impl Layout {
     /// What the last capture saw of an instance's files: a cache.
     #[must_use]
@@ -304,6 +340,10 @@ pub mod repository {
     pub const MANIFEST: &str = "manifest.json";
     /// What was found out about it since.
     pub const VERIFIED: &str = "verified.json";
+    /// What came of restoring it in a drill, and the same in plain words.
+    pub const DRILLED: &str = "drilled.json";
+    /// The page beside it.
+    pub const DRILLED_PAGE: &str = "drilled.txt";
     /// All packs.
     pub const PACKS: &str = "packs/";
     /// All snapshots.

@@ -29,6 +29,7 @@ pub mod database;
 pub mod disk;
 pub mod docker;
 pub mod doctor;
+pub mod drill;
 pub mod journal;
 pub mod lock;
 pub mod nginx;

@@ -66,6 +66,14 @@ impl Lock {
         Self::take_at(&layout.proxy_lock(), "the lock of the proxy", layout, "proxy", false, now).await
     }
 
+    /// Takes the lock of drills: one runs at a time, beside whatever else is done on this host.
+    ///
+    /// # Errors
+    /// Held by another: names it, exit code 11.
+    pub async fn take_drill(layout: &Layout, command: &str, wait: bool, now: DateTime<Utc>) -> Result<Self> {
+        Self::take_at(&layout.drill_lock(), "the lock of drills", layout, command, wait, now).await
+    }
+
     async fn take_at(path: &Path, what: &str, layout: &Layout, command: &str, wait: bool, now: DateTime<Utc>) -> Result<Self> {
         disk::ensure_own_folder(&layout.own(), 0o700, None)?;
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);

@@ -25,6 +25,7 @@ const LAYERS: [(&str, &[&str]); 4] = [
             "disk",
             "docker",
             "doctor",
+            "drill",
             "journal",
             "lock",
             "nginx",

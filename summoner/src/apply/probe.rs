@@ -45,7 +45,79 @@ pub async fn smoke(config: &Config, host: &Domain, smoke: &Smoke, limit: Duratio
 }
 
 async fn ask(client: &reqwest::Client, url: &str, smoke: &Smoke) -> Result<(), String> {
-    let mut answer = client.get(url).send().await.map_err(|error| chain(&error))?;
+    judge(client.get(url).send().await.map_err(|error| chain(&error))?, smoke).await
+}
+
+/// Where an application answers without a proxy, and what visitors call it.
+pub struct Straight {
+    /// Address and port.
+    pub address: String,
+    /// Its host name.
+    pub host: String,
+    /// The port that visitors come to.
+    pub https_port: u16,
+}
+
+/// Asks a container by its address, with the headers that the proxy would send, until the answer is right or the time is up.
+///
+/// # Errors
+/// The last wrong answer.
+pub async fn straight(at: &Straight, smoke: &Smoke, limit: Duration) -> Result<()> {
+    let client = reqwest::Client::builder().timeout(REQUEST).no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+    let client = client.map_err(|error| Error::external(format!("cannot prepare to ask {}", at.address)).cause(chain(&error)))?;
+    let since = Instant::now();
+    loop {
+        match follow(&client, at, smoke).await {
+            Ok(()) => return Ok(()),
+            Err(reason) if since.elapsed() > limit => {
+                return Err(Error::external(format!("{} does not answer as it should", smoke.path)).cause(reason));
+            }
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+/// One request, and redirects within the application.
+async fn follow(client: &reqwest::Client, at: &Straight, smoke: &Smoke) -> Result<(), String> {
+    let host = if at.https_port == 443 { at.host.clone() } else { format!("{}:{}", at.host, at.https_port) };
+    let port = at.https_port.to_string();
+    let headers = [
+        ("host", host.as_str()),
+        ("x-real-ip", "127.0.0.1"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-host", &host),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-ssl", "on"),
+        ("x-forwarded-port", &port),
+    ];
+    let mut path = smoke.path.clone();
+    for _ in 0..=REDIRECTS {
+        let mut request = client.get(format!("http://{}{path}", at.address));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let answer = request.send().await.map_err(|error| chain(&error))?;
+        let to = answer.headers().get("location").and_then(|to| to.to_str().ok()).map(str::to_owned);
+        match to.filter(|_| answer.status().is_redirection() && !smoke.expect.contains(&answer.status().as_u16())) {
+            None => return judge(answer, smoke).await,
+            Some(to) => path = below(&to, &host, &at.host).ok_or_else(|| format!("it leads away, to {to}"))?,
+        }
+    }
+    Err("it redirects without end".to_owned())
+}
+
+/// The path that a redirect leads to, where that is the same application.
+fn below(to: &str, host: &str, name: &str) -> Option<String> {
+    if to.starts_with('/') && !to.starts_with("//") {
+        return Some(to.to_owned());
+    }
+    let rest = to.strip_prefix("https://").or_else(|| to.strip_prefix("http://"))?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (to, path) = rest.split_at(end);
+    (to == host || to == name).then(|| if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
+}
+
+async fn judge(mut answer: reqwest::Response, smoke: &Smoke) -> Result<(), String> {
     let status = answer.status();
     let expected = if smoke.expect.is_empty() { status.is_success() } else { smoke.expect.contains(&status.as_u16()) };
     if !expected {
@@ -77,4 +149,18 @@ fn client(config: &Config, host: &Domain) -> Result<reqwest::Client> {
         .redirect(reqwest::redirect::Policy::limited(REDIRECTS))
         .build()
         .map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_stays_with_the_application() {
+        let below = |to: &str| below(to, "blog.a.fr:8443", "blog.a.fr");
+        assert_eq!(below("/setup?x=1").as_deref(), Some("/setup?x=1"));
+        assert_eq!(below("https://blog.a.fr:8443/login").as_deref(), Some("/login"));
+        assert_eq!(below("http://blog.a.fr?x").as_deref(), Some("/?x"));
+        assert_eq!([below("https://elsewhere.fr/"), below("//elsewhere.fr/"), below("mailto:x")], [None, None, None]);
+    }
 }

@@ -11,6 +11,7 @@ use crate::config::{self, Config, Surroundings, home};
 use crate::daemon::clock;
 use crate::disk;
 use crate::docker::engine::Docker;
+use crate::drill;
 use crate::error::{Error, Result};
 use crate::event::Listener;
 use crate::fault::{Fault, Source, warning_text};
@@ -120,6 +121,12 @@ impl Context {
         let lock = Lock::take(&loaded.config.layout, command, self.globals.wait, self.now).await?;
         let listener = self.listener();
         recover::recover(&self.world(loaded, engine, &*listener)).await?;
+        // Nothing that is live depends on it: what cannot be removed now is told, and tried again.
+        match drill::sweep::leftovers(engine, &loaded.config.layout, self.now).await {
+            Ok(true) => self.note("what an interrupted drill left was removed"),
+            Ok(false) => {}
+            Err(error) => self.note(&error.to_string()),
+        }
         Ok(lock)
     }
 
@@ -130,8 +137,10 @@ impl Context {
     pub async fn make_whole(&self) -> Result<bool> {
         // Without a configuration nothing was begun.
         let Ok(loaded) = self.load() else { return Ok(false) };
-        if journal::open(&loaded.config.layout)?.is_empty() {
-            return Ok(false);
+        let layout = &loaded.config.layout;
+        if journal::open(layout)?.is_empty() {
+            // A drill that runs right now is no leftover, and needs nobody's lock.
+            return Ok(drill::sweep::is_needed(layout) && drill::sweep::leftovers(&self.engine().await?, layout, self.now).await?);
         }
         let engine = self.engine().await?;
         self.lock(&loaded, &engine, "recovery after an interruption").await.map(|_| true)

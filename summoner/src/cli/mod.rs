@@ -11,6 +11,7 @@ mod context;
 mod credentials;
 mod daemon;
 mod doctor;
+mod drill;
 mod exec;
 mod forget;
 mod init;
@@ -107,6 +108,7 @@ enum Command {
     Verify(verify::Args),
     Forget(forget::Args),
     Restore(restore::Args),
+    Drill(drill::Args),
     Logs(logs::Args),
     Exec(exec::Args),
     Open(open::Args),
@@ -149,6 +151,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Verify(args) => verify::run(&context, &args).await,
         Command::Forget(args) => forget::run(&context, &args).await,
         Command::Restore(args) => restore::run(&context, &args).await,
+        Command::Drill(args) => drill::run(&context, &args).await,
         Command::Logs(args) => logs::run(&context, &args).await,
         Command::Exec(args) => exec::run(&context, &args).await,
         Command::Open(args) => open::run(&context, &args),

@@ -1,13 +1,19 @@
 //! `summoner snapshots`
 
+use std::collections::BTreeMap;
+
 use chrono::SecondsFormat;
 use serde_json::json;
 
 use super::context::Context;
 use super::{select, show};
 use crate::error::Result;
-use crate::plan::snapshot::{Consistency, Kind, Purpose, Snapshot};
+use crate::plan::drill::{Drilled, lasted};
+use crate::plan::snapshot::{Consistency, Kind, Purpose, Snapshot, SnapshotId};
 use crate::repository::Repository;
+
+/// What came of drills, by snapshot.
+pub(super) type Drills = BTreeMap<SnapshotId, Drilled>;
 
 /// List what was taken: when, what, how large, and whether it was read back
 #[derive(Debug, clap::Args)]
@@ -33,23 +39,25 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8> {
         };
         snapshots.retain(|snapshot| ids.contains(&snapshot.manifest.id.instance.to_string()));
     }
+    let drilled = repository.all_drilled(&snapshots)?;
     for fault in &damaged {
         context.note(&format!("{fault}\n  next: summoner verify\n"));
     }
     if args.json {
-        json(&snapshots)?;
+        json(&snapshots, &drilled)?;
     } else if snapshots.is_empty() {
         context.note("no snapshot yet: summoner backup takes one");
     } else {
-        show::text(&table(&snapshots))?;
+        show::text(&table(&snapshots, &drilled))?;
     }
     Ok(if damaged.is_empty() { 0 } else { crate::error::Kind::Partial.exit_code() })
 }
 
 /// Prints snapshots as the contract of `snapshots --json` says.
-pub(super) fn json(snapshots: &[Snapshot]) -> Result<()> {
+pub(super) fn json(snapshots: &[Snapshot], drilled: &Drills) -> Result<()> {
     let one = |snapshot: &Snapshot| {
         let manifest = &snapshot.manifest;
+        let drilled = drilled.get(&manifest.id);
         let good = snapshot.verified.as_ref().filter(|verified| verified.fault.is_none());
         json!({
             "id": manifest.id.to_string(),
@@ -68,7 +76,9 @@ pub(super) fn json(snapshots: &[Snapshot]) -> Result<()> {
             "duration_ms": manifest.duration_ms,
             "verified_at": good.map(|verified| verified.at.to_rfc3339_opts(SecondsFormat::Secs, true)),
             "fault": snapshot.verified.as_ref().and_then(|verified| verified.fault.clone()),
-            "drilled_at": serde_json::Value::Null,
+            "drilled_at": drilled.filter(|drilled| drilled.passed).map(|drilled| drilled.at.to_rfc3339_opts(SecondsFormat::Secs, true)),
+            "drill_ms": drilled.map(|drilled| drilled.took_ms),
+            "drill_fault": drilled.and_then(Drilled::why),
             "notes": manifest.notes,
         })
     };
@@ -77,12 +87,16 @@ pub(super) fn json(snapshots: &[Snapshot]) -> Result<()> {
 }
 
 /// Snapshots as a person reads them.
-pub(super) fn table(snapshots: &[Snapshot]) -> String {
-    let rows: Vec<Vec<String>> = snapshots.iter().map(row).collect();
-    show::table(&["SNAPSHOT", "WHAT", "SIZE", "ADDED", "DOWN", "READ BACK"], &rows)
+pub(super) fn table(snapshots: &[Snapshot], drilled: &Drills) -> String {
+    let rows: Vec<Vec<String>> = snapshots.iter().map(|snapshot| row(snapshot, drilled.get(&snapshot.manifest.id))).collect();
+    if drilled.is_empty() {
+        let head = ["SNAPSHOT", "WHAT", "SIZE", "ADDED", "DOWN", "READ BACK"];
+        return show::table(&head, &rows.into_iter().map(|row| row[..head.len()].to_vec()).collect::<Vec<_>>());
+    }
+    show::table(&["SNAPSHOT", "WHAT", "SIZE", "ADDED", "DOWN", "READ BACK", "RESTORED AND CHECKED"], &rows)
 }
 
-fn row(snapshot: &Snapshot) -> Vec<String> {
+fn row(snapshot: &Snapshot, drilled: Option<&Drilled>) -> Vec<String> {
     let manifest = &snapshot.manifest;
     let what = match (manifest.kind, manifest.consistency) {
         (Kind::Dump, _) => "dump",
@@ -108,5 +122,10 @@ fn row(snapshot: &Snapshot) -> Vec<String> {
         show::bytes(manifest.bytes_added),
         manifest.downtime_ms.map_or_else(String::new, show::milliseconds),
         verified,
+        match drilled.map(|drilled| (drilled, drilled.why())) {
+            None => String::new(),
+            Some((_, Some(why))) => format!("FAILED: {}", why.lines().next().unwrap_or_default()),
+            Some((drilled, None)) => format!("{}, in {}", drilled.at.format("%Y-%m-%d %H:%M"), lasted(drilled.took_ms)),
+        },
     ]
 }

@@ -1,5 +1,7 @@
 //! `summoner status`
 
+use std::collections::BTreeMap;
+
 use crate::error::{Kind, Result};
 use crate::plan::status::{Problem, Report};
 
@@ -11,15 +13,20 @@ use crate::acme;
 use crate::apply;
 use crate::ban::store;
 use crate::config::Instance;
+use crate::drill;
 use crate::journal;
+use crate::name::InstanceId;
 use crate::observe::{Situation, observe};
 use crate::plan::ban::ProofVerdict;
 use crate::plan::cert::Lying;
 use crate::plan::deploy::{Scope, open};
+use crate::plan::drill::Remembered;
 use crate::plan::schedule::{Clock, jobs};
 use crate::plan::sites::sites;
+use crate::plan::snapshot::Snapshot;
 use crate::repository::Repository;
 use crate::restore::kept;
+use crate::state::runs;
 
 /// Show instances, their containers and what needs a person
 #[derive(Debug, clap::Args)]
@@ -65,8 +72,11 @@ fn backups(context: &Context, loaded: &Loaded, situation: &Situation, report: &m
         loaded.catalogue.get(&instance.minion).is_ok_and(|minion| !minion.databases.is_empty() || minion.dump.is_some())
     };
     let specs = jobs(&loaded.config, &dumps);
+    let (runs, _) = runs::load(&loaded.config.layout)?;
     let clock = Clock { zone: loaded.config.timezone.parse().unwrap_or(chrono_tz::Tz::UTC), now: context.now, started_at: None };
     report.backups(&snapshots, &specs, &situation.observed.memory, &clock);
+    let since = |id: &str| runs.history(id).map(|history| history.since);
+    report.drills(&drills(loaded, &snapshots)?, &specs, &since, &clock);
     for fault in &damaged {
         report.problems.push(Problem { id: "backup-damaged", instance: None, message: fault.to_string(), hint: "summoner verify".into() });
     }
@@ -74,6 +84,23 @@ fn backups(context: &Context, loaded: &Loaded, situation: &Situation, report: &m
         report.unfinished(&journal.entry().instance);
     }
     Ok(())
+}
+
+/// What this host remembers of drills, and what lies beside the snapshots.
+fn drills(loaded: &Loaded, snapshots: &[Snapshot]) -> Result<BTreeMap<InstanceId, Remembered>> {
+    let layout = &loaded.config.layout;
+    let mut all = BTreeMap::new();
+    for instance in &loaded.config.instances {
+        all.insert(instance.id.clone(), drill::memory::load(layout, &instance.id)?);
+    }
+    if !snapshots.is_empty() {
+        for (id, drilled) in Repository::open(&layout.backups())?.all_drilled(snapshots)? {
+            if let Some(known) = all.get_mut(&id.instance) {
+                known.meet(&drilled);
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Hosts whose certificate is not what config.yml asks for: what stands in, what a person's own file lacks.
@@ -141,10 +168,11 @@ fn text(report: &Report, detailed: bool) -> String {
                 .newest_snapshot
                 .as_ref()
                 .map_or_else(|| "-".to_owned(), |newest| newest.time.chars().take(16).collect::<String>().replace('T', " "));
-            vec![instance.id.clone(), instance.state.to_owned(), instance.url.clone().unwrap_or_default(), backup, certificate]
+            let drill = instance.drill.as_ref().map_or_else(|| "-".to_owned(), |drill| drill.said.replace("restored and checked ", ""));
+            vec![instance.id.clone(), instance.state.to_owned(), instance.url.clone().unwrap_or_default(), backup, drill, certificate]
         })
         .collect();
-    let mut text = show::table(&["INSTANCE", "STATE", "URL", "BACKUP", "CERTIFICATE"], &rows);
+    let mut text = show::table(&["INSTANCE", "STATE", "URL", "BACKUP", "RESTORED AND CHECKED", "CERTIFICATE"], &rows);
     if detailed {
         for instance in &report.instances {
             let rows: Vec<Vec<String>> = instance

@@ -138,9 +138,9 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
         }
     }
     if how.json {
-        snapshots::json(&taken)?;
+        snapshots::json(&taken, &snapshots::Drills::new())?;
     } else if !taken.is_empty() {
-        show::text(&snapshots::table(&taken))?;
+        show::text(&snapshots::table(&taken, &snapshots::Drills::new()))?;
     }
     finish(context, &taken, failed, word)
 }

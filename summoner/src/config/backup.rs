@@ -21,6 +21,7 @@ pub(super) struct WrittenBackup {
     dump: Option<Option<Times>>,
     cold: Option<Option<Times>>,
     verify: Option<Option<Times>>,
+    drill: Option<Option<Times>>,
     forget: Option<Option<Times>>,
     keep: Option<At<WrittenKeep>>,
     compression: Option<Compression>,
@@ -42,14 +43,15 @@ struct WrittenKeep {
 }
 
 impl Default for Backup {
-    /// A dump and a backup every night (what did not change is not stored again), read back on Sundays, thinned out every
-    /// morning; and enough of each to notice a loss half a year later.
+    /// A dump and a backup every night (what did not change is not stored again), read back on Sundays and then restored in a
+    /// throw-away place, when the machine has the least to do; thinned out every morning; and enough of each to notice a loss half a year later.
     fn default() -> Self {
         let times = |text| Times::parse(text).ok();
         Self {
             dump: times("0 2 * * *"),
             cold: times("0 3 * * *"),
             verify: times("0 5 * * 0"),
+            drill: times("0 6 * * 0"),
             forget: times("30 5 * * *"),
             keep: Keep::default(),
             compression: Compression::Zstd,
@@ -73,6 +75,7 @@ impl WrittenBackup {
             dump: times(&mut fields, "dump", faults),
             cold: times(&mut fields, "cold", faults),
             verify: times(&mut fields, "verify", faults),
+            drill: times(&mut fields, "drill", faults),
             forget: times(&mut fields, "forget", faults),
             keep: keep(&mut fields, faults),
             compression: value(&mut fields, "compression", compression, faults),
@@ -90,6 +93,7 @@ impl WrittenBackup {
             dump: self.dump.clone().unwrap_or_else(|| base.dump.clone()),
             cold: self.cold.clone().unwrap_or_else(|| base.cold.clone()),
             verify: self.verify.clone().unwrap_or_else(|| base.verify.clone()),
+            drill: self.drill.clone().unwrap_or_else(|| base.drill.clone()),
             forget: self.forget.clone().unwrap_or_else(|| base.forget.clone()),
             keep: self.keep.as_ref().map_or(base.keep, |written| written.over(base.keep, faults)),
             compression: self.compression.unwrap_or(base.compression),

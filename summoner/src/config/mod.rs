@@ -211,6 +211,8 @@ pub struct Backup {
     pub cold: Option<Times>,
     /// When snapshots are read back; None is never.
     pub verify: Option<Times>,
+    /// When the newest backup is restored in a throw-away place; None is never.
+    pub drill: Option<Times>,
     /// When snapshots beyond `keep` are removed; None is never.
     pub forget: Option<Times>,
     /// How many of each to keep.

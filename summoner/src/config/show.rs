@@ -141,6 +141,7 @@ struct Backup<'a> {
     dump: Option<&'a str>,
     cold: Option<&'a str>,
     verify: Option<&'a str>,
+    drill: Option<&'a str>,
     forget: Option<&'a str>,
     keep: Keep,
     compression: &'static str,
@@ -312,6 +313,7 @@ impl<'a> Backup<'a> {
             dump: backup.dump.as_ref().map(Times::as_str),
             cold: backup.cold.as_ref().map(Times::as_str),
             verify: backup.verify.as_ref().map(Times::as_str),
+            drill: backup.drill.as_ref().map(Times::as_str),
             forget: backup.forget.as_ref().map(Times::as_str),
             keep: Keep::of(backup.keep),
             compression: match backup.compression {
@@ -406,6 +408,7 @@ mod tests {
               dump: 0 2 * * *
               cold: 0 3 * * *
               verify: 0 5 * * 0
+              drill: 0 6 * * 0
               forget: 30 5 * * *
               keep:
                 last: 3
@@ -453,6 +456,7 @@ mod tests {
             dump: 0 2 * * *
             cold: 0 3 * * *
             verify: 0 5 * * 0
+            drill: 0 6 * * 0
             forget: 30 5 * * *
             keep:
               last: 3

@@ -32,7 +32,7 @@ pub struct Program {
 impl Runner for Program {
     async fn run(&self, setup: Arc<Setup>, job: &JobSpec, cancel: Cancel) -> Result<String> {
         let mut words = vec![job.job.as_str().to_owned()];
-        if matches!(job.job, Job::Dump | Job::Backup) {
+        if matches!(job.job, Job::Dump | Job::Backup | Job::Drill) {
             words.push("--scheduled".to_owned());
         }
         words.extend(job.instance.as_ref().map(ToString::to_string));

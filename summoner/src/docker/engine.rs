@@ -296,6 +296,11 @@ impl Engine for Docker {
         absent_is_fine(self.patient.remove_container(container, Some(options)).await, &format!("remove the container {container}"))
     }
 
+    async fn discard(&self, container: &str) -> Result<()> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        absent_is_fine(self.patient.remove_container(container, Some(options)).await, &format!("remove the container {container}"))
+    }
+
     async fn rename(&self, container: &str, name: &str) -> Result<()> {
         let options = RenameContainerOptionsBuilder::default().name(name).build();
         self.client

@@ -157,6 +157,8 @@ pub trait Engine: Send + Sync {
     fn stop(&self, container: &str, grace: Option<Duration>) -> impl Future<Output = Result<()>> + Send;
     /// Removes a container by force; its named volumes stay; absent is fine.
     fn remove(&self, container: &str) -> impl Future<Output = Result<()>> + Send;
+    /// As [`Engine::remove`]; its anonymous volumes go too.
+    fn discard(&self, container: &str) -> impl Future<Output = Result<()>> + Send;
     /// Gives a container another name.
     fn rename(&self, container: &str, name: &str) -> impl Future<Output = Result<()>> + Send;
     /// The last lines of a container's log, both streams.

@@ -72,6 +72,8 @@ pub struct Minion {
     pub dump: Option<OwnDump>,
     /// Commands after a restore.
     pub after_restore: Vec<Exec>,
+    /// Variables of the application that keep it from sending mail: a drill sets them, whatever else is set.
+    pub mail: BTreeMap<String, String>,
     /// Settings that no variable reaches: idempotent, run when the administrator is there and the route is not yet
     /// open, again after an update and after a restore.
     pub configure: Vec<Action>,

@@ -58,6 +58,7 @@ fn top(node: &Node, name: &str, origin: Origin, compose: &Arc<Source>, reader: &
         unquiesce: execs(&mut fields, "unquiesce", reader),
         dump: fields.take("dump").and_then(|node| storage::dump(node, reader)),
         after_restore: execs(&mut fields, "after_restore", reader),
+        mail: mail(&mut fields, reader),
         configure: actions(&mut fields, "configure", reader),
         administrator: fields.take("administrator").and_then(|node| administrator::read(node, reader)),
         smoke: fields.take("smoke").and_then(|node| administrator::smoke(node, reader)),
@@ -105,6 +106,19 @@ fn links(fields: &mut Fields<'_>, reader: &mut Reader) -> BTreeMap<String, Strin
                 .error(&entry.node.span, format!("{} must be an address that begins with https://, but `{url}` stands here", entry.path));
         }
         all.insert(entry.key, url);
+    }
+    all
+}
+
+/// Names and values; an empty value blanks what somebody set.
+fn mail(fields: &mut Fields<'_>, reader: &mut Reader) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for entry in reader.map(fields, "mail") {
+        let Some(value) = entry.node.text(&entry.path, &mut reader.faults) else { continue };
+        if entry.key.is_empty() || !entry.key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            reader.faults.error(&entry.span, format!("`{}` names no variable: letters, digits and `_`", entry.key));
+        }
+        all.insert(entry.key, value);
     }
     all
 }

@@ -154,6 +154,9 @@ impl Engine for Fake {
     async fn stop(&self, _: &str, _: Option<Duration>) -> Result<()> {
         never()
     }
+    async fn discard(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
     async fn remove(&self, _: &str) -> Result<()> {
         never()
     }

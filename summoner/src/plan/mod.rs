@@ -7,6 +7,7 @@ pub mod ban;
 pub mod budget;
 pub mod cert;
 pub mod deploy;
+pub mod drill;
 pub mod restore;
 pub mod retention;
 pub mod route;

@@ -40,11 +40,13 @@ pub enum Job {
     Verify,
     /// Removes what is no longer wanted.
     Forget,
+    /// Restores the newest backup in a throw-away place.
+    Drill,
 }
 
 impl Job {
     /// All of them, in the order in which they run when due at once.
-    pub const ALL: [Self; 4] = [Self::Dump, Self::Backup, Self::Verify, Self::Forget];
+    pub const ALL: [Self; 5] = [Self::Dump, Self::Backup, Self::Verify, Self::Forget, Self::Drill];
 
     /// Its word, also in the command line's contract.
     #[must_use]
@@ -54,6 +56,7 @@ impl Job {
             Self::Backup => "backup",
             Self::Verify => "verify",
             Self::Forget => "forget",
+            Self::Drill => "drill",
         }
     }
 
@@ -63,6 +66,8 @@ impl Job {
             Self::Backup => backup.cold.as_ref(),
             Self::Verify => backup.verify.as_ref(),
             Self::Forget => backup.forget.as_ref(),
+            // Without backups there is nothing to restore.
+            Self::Drill => backup.drill.as_ref().filter(|_| backup.cold.is_some()),
         }
     }
 }

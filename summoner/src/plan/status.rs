@@ -1,13 +1,14 @@
 //! What a person sees of a host: instances, what is foreign, and what needs attention. Pure.
 
 mod backups;
+mod drills;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use super::deploy::chosen;
 use super::state::{Container, Health, Observed, Running};
-use super::wanted::{ContainerWanted, InstanceWanted, LABEL_INSTANCE, LABEL_OWNER, Wanted};
+use super::wanted::{ContainerWanted, InstanceWanted, LABEL_DRILL, LABEL_INSTANCE, LABEL_OWNER, Wanted};
 use crate::name::{ContainerName, InstanceId, Role};
 
 /// A certificate that ends within these days is a person's matter: it should have been renewed long before.
@@ -45,6 +46,8 @@ pub struct InstanceReport {
     pub certificate: Option<CertificateReport>,
     /// The newest good snapshot.
     pub newest_snapshot: Option<SnapshotReport>,
+    /// The last drill.
+    pub drill: Option<DrillReport>,
 }
 
 /// One container.
@@ -84,6 +87,21 @@ pub struct SnapshotReport {
     pub time: String,
     /// Whether it was read back.
     pub verified: bool,
+}
+
+/// A drill in a few facts.
+#[derive(Debug, Serialize)]
+pub struct DrillReport {
+    /// The snapshot that was restored.
+    pub snapshot: String,
+    /// When.
+    pub drilled_at: String,
+    /// How long it took until the application answered and everything was compared.
+    pub took_ms: u64,
+    /// Whether everything was as it should be.
+    pub passed: bool,
+    /// The same, as a person reads it.
+    pub said: String,
 }
 
 /// A container that follows the names and is not ours.
@@ -217,7 +235,8 @@ impl Report {
             let ours = known.labels.get(LABEL_OWNER) == Some(&wanted.owner);
             let in_config =
                 known.labels.get(LABEL_INSTANCE).is_some_and(|id| wanted.instances.iter().any(|instance| instance.id.to_string() == *id));
-            if ours && !in_config {
+            // What a drill made comes and goes with it.
+            if ours && !in_config && !known.labels.contains_key(LABEL_DRILL) {
                 self.problem(
                     "orphan",
                     None,
@@ -263,6 +282,7 @@ fn describe(instance: &InstanceWanted, found: &[(&ContainerWanted, Option<&Conta
             not_after: found.not_after.to_rfc3339_opts(SecondsFormat::Secs, true),
         }),
         newest_snapshot: None,
+        drill: None,
     }
 }
 

@@ -21,7 +21,9 @@ use crate::name::InstanceId;
 use crate::plan::snapshot::{Content, Manifest, SnapshotId};
 
 pub mod codec;
+pub mod compare;
 pub mod draft;
+pub mod drilled;
 pub mod forget;
 pub mod index;
 pub mod list;

@@ -3,12 +3,12 @@
 //!
 //! Whether a snapshot may be restored is decided by `plan::restore`; how an instance comes up is the matter of `apply`.
 
-mod check;
+pub(crate) mod check;
 pub mod kept;
-mod server;
+pub(crate) mod server;
 mod stage;
 mod swap;
-mod tuning;
+pub(crate) mod tuning;
 
 use std::path::{Path, PathBuf};
 

@@ -22,7 +22,7 @@ use crate::plan::wanted::{ContainerWanted, InstanceWanted, LABEL_INSTANCE, LABEL
 /// Ends the name of such a server; no domain holds an underscore, so the name parses as nothing.
 const STAGED: &str = "_restore";
 /// How long loading may take.
-const LOAD_DEADLINE: Duration = Duration::from_secs(12 * 3600);
+pub(crate) const LOAD_DEADLINE: Duration = Duration::from_secs(12 * 3600);
 /// How long a server may take to write everything out.
 const STOP_GRACE: Duration = Duration::from_secs(600);
 /// How much more than an archive must be free, for it to wait beside what is made from it.
@@ -50,7 +50,7 @@ pub(super) async fn load<E: Engine>(loading: &Loading<'_, E>) -> Result<()> {
     let mut container = loading.container()?;
     let engine = loading.restoring.world.engine;
     disk::ensure_folder(loading.folder, 0o755, None)?;
-    let spool = loading.spool(&mut container)?;
+    let spool = spool(loading.database.kind, loading.artefacts, loading.folder, &mut container)?;
     engine.remove(&container.name).await?;
     loading.image(&container).await?;
     loading.create(&container).await?;
@@ -61,6 +61,35 @@ pub(super) async fn load<E: Engine>(loading: &Loading<'_, E>) -> Result<()> {
     }
     filled?;
     removed
+}
+
+/// A folder beside that of a server in which an archive can wait uncompressed, where there is room for that and somebody who
+/// gains by it.
+///
+/// # Errors
+/// The disk refuses.
+pub(crate) fn spool(kind: DatabaseKind, artefacts: &[&Artefact], folder: &Path, container: &mut ContainerWanted) -> Result<Option<Spool>> {
+    let largest = artefacts.iter().map(|artefact| artefact.bytes_raw).max().unwrap_or(0);
+    if kind != DatabaseKind::Postgresql || disk::free_bytes(folder)? < largest.saturating_mul(SPOOL_ROOM) {
+        return Ok(None);
+    }
+    let host = folder.with_file_name(&container.name);
+    // What a crash left of another restore.
+    disk::remove_tree(&host)?;
+    disk::ensure_folder(&host, 0o755, None)?;
+    container.body.volumes.push(Mount {
+        kind: MountKind::Bind,
+        source: Some(host.display().to_string()),
+        target: SPOOL_INSIDE.into(),
+        read_only: true,
+        create_host_path: false,
+        nocopy: false,
+        tmpfs_size_bytes: None,
+        tmpfs_mode: None,
+        propagation: None,
+        selinux: None,
+    });
+    Ok(Some(Spool { host, inside: SPOOL_INSIDE.into() }))
 }
 
 /// Removes such servers of an instance that a killed restore left running.
@@ -111,32 +140,6 @@ impl<E: Engine> Loading<'_, E> {
         // No instance's label: nobody takes it for the live one, and the next install takes away what a crash left.
         container.labels = BTreeMap::from([(LABEL_OWNER.to_owned(), owner), (LABEL_INSTANCE.to_owned(), container.name.clone())]);
         Ok(container)
-    }
-
-    /// A folder beside the staged one in which an archive can wait uncompressed, where there is room for that and somebody who
-    /// gains by it.
-    fn spool(&self, container: &mut ContainerWanted) -> Result<Option<Spool>> {
-        let largest = self.artefacts.iter().map(|artefact| artefact.bytes_raw).max().unwrap_or(0);
-        if self.database.kind != DatabaseKind::Postgresql || disk::free_bytes(self.folder)? < largest.saturating_mul(SPOOL_ROOM) {
-            return Ok(None);
-        }
-        let host = self.folder.with_file_name(&container.name);
-        // What a crash left of another restore.
-        disk::remove_tree(&host)?;
-        disk::ensure_folder(&host, 0o755, None)?;
-        container.body.volumes.push(Mount {
-            kind: MountKind::Bind,
-            source: Some(host.display().to_string()),
-            target: SPOOL_INSIDE.into(),
-            read_only: true,
-            create_host_path: false,
-            nocopy: false,
-            tmpfs_size_bytes: None,
-            tmpfs_mode: None,
-            propagation: None,
-            selinux: None,
-        });
-        Ok(Some(Spool { host, inside: SPOOL_INSIDE.into() }))
     }
 
     /// Secret files are mounted from where they wait, not from where the live ones are.

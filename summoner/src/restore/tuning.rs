@@ -58,7 +58,7 @@ fn program(kind: DatabaseKind) -> &'static str {
 }
 
 /// The command of a server that is being filled; options that come last count.
-pub(super) fn loading(kind: DatabaseKind, command: Option<Vec<String>>) -> Option<Vec<String>> {
+pub(crate) fn loading(kind: DatabaseKind, command: Option<Vec<String>>) -> Option<Vec<String>> {
     let options = options(kind);
     if options.is_empty() {
         return command;
@@ -73,7 +73,7 @@ pub(super) fn loading(kind: DatabaseKind, command: Option<Vec<String>>) -> Optio
 }
 
 /// Has the server made without a flush for each of its files.
-pub(super) fn making(kind: DatabaseKind, environment: &mut BTreeMap<String, Option<String>>) {
+pub(crate) fn making(kind: DatabaseKind, environment: &mut BTreeMap<String, Option<String>>) {
     if kind == DatabaseKind::Postgresql {
         let words = environment.entry(INITDB.to_owned()).or_default();
         *words = Some(format!("{} {UNFLUSHED}", words.as_deref().unwrap_or_default()).trim_start().to_owned());

@@ -171,6 +171,10 @@ impl Engine for Fake {
         call.await
     }
 
+    async fn discard(&self, container: &str) -> Result<()> {
+        self.remove(container).await
+    }
+
     async fn rename(&self, container: &str, name: &str) -> Result<()> {
         let before = self.lock().name(container);
         self.act(format!("rename {before} to {name}"), |state| state.rename(container, name)).await

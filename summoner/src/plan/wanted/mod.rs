@@ -26,6 +26,8 @@ pub const LABEL_MINION: &str = "summoner.minion";
 pub const LABEL_ROLE: &str = "summoner.role";
 /// Label with the database kind.
 pub const LABEL_DATABASE: &str = "summoner.database";
+/// Label of what a drill made: the storage root of the installation whose drill it is.
+pub const LABEL_DRILL: &str = "summoner.drill";
 /// Compose's label with the service's name.
 pub const LABEL_SERVICE: &str = "com.docker.compose.service";
 /// Compose's label with the hash of the specification.
@@ -109,6 +111,8 @@ pub struct Keeping {
     pub after_restore: Vec<Exec>,
     /// How it dumps a database that is part of it.
     pub dump: Option<OwnDump>,
+    /// Variables that keep the application from sending mail, for a drill.
+    pub mail: BTreeMap<String, String>,
     /// Which version may read the data of a snapshot.
     pub policy: RestorePolicy,
     /// The tag of the application's image.

@@ -88,6 +88,7 @@ impl Resolver<'_> {
             unquiesce: all(&minion.unquiesce)?,
             after_restore: all(&minion.after_restore)?,
             dump: minion.dump.as_ref().map(own_dump).transpose()?,
+            mail: minion.mail.clone(),
             policy: minion.versions.restore,
             version: app.and_then(|app| app.image.rsplit_once(':')).map(|(_, tag)| tag.to_owned()),
         })
