@@ -34,8 +34,18 @@ pub enum Kept {
 #[derive(Debug, Default)]
 pub struct Front {
     told: BTreeSet<String>,
-    /// The generation that was wanted, and the one that came of it without the hosts that nginx refused.
-    refused: Option<(String, String)>,
+    refused: Option<Refused>,
+}
+
+/// An installation that left hosts out.
+#[derive(Debug)]
+struct Refused {
+    /// The generation that was wanted.
+    wanted: String,
+    /// The one that came of it.
+    came: String,
+    /// nginx itself refused them, and was not only expected to.
+    asked: bool,
 }
 
 /// What is to be done.
@@ -99,13 +109,16 @@ impl Front {
         let settings = world.proxy_settings(situation);
         let generation = route::render(&sites(open(situation), wanted, observed, &settings).all, &settings).generation;
         let nginx = Nginx::new(world.engine, world.layout(), &container.name);
-        let changed = !self.refused_before(&generation, observed.generation.as_deref()) && !nginx.settled(&generation).await?;
+        let changed = match self.refused_before(&generation, observed.generation.as_deref()) {
+            Some(refused) => !refused.asked && nginx.running().await?.is_some(),
+            None => !nginx.settled(&generation).await?,
+        };
         Ok(Due { certificates, container: down, routes: changed })
     }
 
     /// Whether nginx was asked for exactly this, and refused a part of it; the rest is there.
-    fn refused_before(&self, generation: &Generation, current: Option<&str>) -> bool {
-        self.refused.as_ref().is_some_and(|(wanted, came)| *wanted == generation.id && current == Some(came))
+    fn refused_before(&self, generation: &Generation, current: Option<&str>) -> Option<&Refused> {
+        self.refused.as_ref().filter(|refused| refused.wanted == generation.id && current == Some(&refused.came))
     }
 
     async fn act<E: Engine>(&mut self, world: &World<'_, E>, mut situation: Situation, due: Due) -> Result<Kept> {
@@ -143,7 +156,7 @@ impl Front {
         let nginx = Nginx::new(world.engine, world.layout(), &container.name);
         let before = nginx.hosts()?;
         let installed = nginx.install(&all, &settings).await?;
-        self.refused = (installed.id != wanted).then(|| (wanted, installed.id.clone()));
+        self.refused = (installed.id != wanted).then(|| Refused { wanted, came: installed.id.clone(), asked: installed.live });
         let closed = |closed: Rejected| format!("the route of {} is closed: {}", closed.host, closed.reason);
         let mut said: BTreeSet<String> = installed.quarantined.into_iter().map(closed).collect();
         said.extend(refused.iter().map(ToString::to_string));

@@ -2,30 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::live::{Closed, Drawn};
-use crate::plan::route::{CERTS, INSIDE, Rejected, Site, host_file};
-use crate::vhost::HostName;
+use super::drawing::{Closed, Drawn};
 
-/// The hosts that nginx's words name: a host's own file with a line, or its certificate or key, which nginx opens
-/// without saying for which line.
-pub(super) fn find(output: &str, sites: &[Site]) -> Vec<Rejected> {
-    let mut found: BTreeMap<&HostName, String> = BTreeMap::new();
-    for line in output.lines().filter(|line| is_complaint(line)) {
-        for site in sites {
-            let file = format!("/{}:", host_file(&site.name));
-            let own_file = line.contains(INSIDE) && line.contains(&file);
-            let names_certificate = site.certificate.as_ref().is_some_and(|certificate| {
-                [".crt", ".key"].iter().any(|ending| line.contains(&format!("{CERTS}/{}{ending}\"", certificate.stem)))
-            });
-            if own_file || names_certificate {
-                found.entry(&site.name).or_insert_with(|| stripped(line));
-            }
-        }
-    }
-    found.into_iter().map(|(host, reason)| Rejected { host: host.clone(), reason }).collect()
-}
-
-/// The same for a drawing: by file and line, or by a file that the host uses.
+/// The hosts that nginx's words name: by file and line, or by a file that the host uses, which nginx opens without saying
+/// for which line.
 pub(super) fn named(output: &str, drawn: &Drawn) -> Vec<Closed> {
     let mut found: BTreeMap<&String, String> = BTreeMap::new();
     for line in output.lines().filter(|line| is_complaint(line)) {
@@ -69,21 +49,24 @@ fn stripped(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::drawing::Drawing;
     use super::*;
     use crate::plan::route::{self, ProxySettings};
 
     #[test]
     fn nginx_names_the_host() {
-        let sites = ["a.fr", "ba.fr"].map(|host| route::site(&route::sample(host), &ProxySettings::own(80, 443, "edge")));
+        let settings = ProxySettings::own(80, 443, "edge");
+        let sites = ["a.fr", "ba.fr"].map(|host| route::site(&route::sample(host), &settings));
+        let drawing = Drawing { sites: &sites, settings: &settings };
+        let drawn = drawing.draw(&drawing.hosts());
         let output = "nginx: [emerg] unknown directive \"bad\" in /etc/nginx/summoner/gen-0123456789abcdef/hosts/ba.fr.conf:7\n\
              nginx: configuration file /etc/nginx/summoner/gen-0123456789abcdef/nginx.conf test failed\n";
-        let found = find(output, &sites);
-        assert_eq!(found.iter().map(|rejected| &rejected.host).collect::<Vec<_>>(), [&sites[1].name]);
+        let found = named(output, &drawn);
+        assert_eq!(found.iter().map(|closed| closed.host.as_str()).collect::<Vec<_>>(), ["ba.fr"]);
         assert!(found[0].reason.starts_with("unknown directive"), "{}", found[0].reason);
         let output = "2026/11/21 14:10:37 [emerg] 1#1: cannot load certificate \"/etc/nginx/certs/a.fr.crt\": BIO_new_file() failed";
-        assert_eq!(find(output, &sites)[0].reason, "cannot load certificate \"/etc/nginx/certs/a.fr.crt\": BIO_new_file() failed");
-        assert!(
-            find("nginx: [emerg] open() \"/etc/nginx/mime.types\" failed in /etc/nginx/summoner/gen-0/nginx.conf:9", &sites).is_empty()
-        );
+        assert_eq!(named(output, &drawn)[0].reason, "cannot load certificate \"/etc/nginx/certs/a.fr.crt\": BIO_new_file() failed");
+        let output = "nginx: [emerg] open() \"/etc/nginx/mime.types\" failed in /etc/nginx/summoner/gen-0/nginx.conf:9";
+        assert!(named(output, &drawn).is_empty());
     }
 }

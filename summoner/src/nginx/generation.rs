@@ -34,7 +34,7 @@ fn folder(layout: &Layout, id: &str) -> PathBuf {
 }
 
 /// The folder of all generations: nginx's workers read the pages in it, so it is open; the one around it is not.
-pub(super) fn prepare_folder(layout: &Layout) -> Result<()> {
+fn prepare_folder(layout: &Layout) -> Result<()> {
     disk::ensure_folder(&layout.own(), 0o700, None)?;
     disk::ensure_own_folder(&layout.nginx(), 0o755, None)?;
     Ok(())
@@ -55,34 +55,9 @@ pub(super) fn starts(layout: &Layout, id: &str) -> bool {
     folder(layout, id).join(MAIN).is_file()
 }
 
-/// Points the link; None removes it.
-pub(super) fn point(layout: &Layout, id: Option<&str>) -> Result<()> {
-    let path = layout.nginx_current();
-    match id {
-        Some(id) => disk::link_atomic(Path::new(&folder_name(id)), &path),
-        None => fs::remove_file(&path).map_err(|e| Error::io("remove the link", &path, &e)),
-    }
-}
-
-/// Writes the folder beside its place and renames it, so a generation is whole or not there. One that is there is
-/// compared, and repaired when somebody changed it. True when something had to be written.
-pub(super) fn write(layout: &Layout, generation: &Generation) -> Result<bool> {
-    prepare_folder(layout)?;
-    let target = folder(layout, &generation.id);
-    let written = if disk::is_folder(&target)? {
-        repair(&target, generation)?
-    } else {
-        let draft = layout.nginx_generation(&format!("{}{}", disk::TEMPORARY, generation.id));
-        remove_folder(&draft)?;
-        fill(&draft, generation)?;
-        fs::rename(&draft, &target).map_err(|e| Error::io("rename to", &target, &e))?;
-        disk::sync_folder(&layout.nginx())?;
-        true
-    };
-    // The broom goes by age; one that is wanted again is young again.
-    let touched = File::open(&target).and_then(|folder| folder.set_modified(SystemTime::now()));
-    touched.map_err(|e| Error::io("touch", &target, &e))?;
-    Ok(written)
+/// Points the link.
+pub(super) fn point(layout: &Layout, id: &str) -> Result<()> {
+    disk::link_atomic(Path::new(&folder_name(id)), &layout.nginx_current())
 }
 
 fn fill(target: &Path, generation: &Generation) -> Result<()> {
@@ -97,22 +72,26 @@ fn fill(target: &Path, generation: &Generation) -> Result<()> {
     Ok(())
 }
 
-/// As [`write`], without waiting for the disk: [`flush`] does that once nginx runs it. Files that a generation before had
-/// too are linked, not written.
-pub(super) fn write_after(layout: &Layout, generation: &Generation, before: Option<&Generation>) -> Result<()> {
+/// Writes the folder beside its place and renames it, so a generation is whole or not there. One that is there is
+/// compared, and repaired when somebody changed it. True when something had to be written. Does not wait for the disk:
+/// [`flush`] does that once nginx runs it. Files that a generation before had too are linked, not written.
+pub(super) fn write(layout: &Layout, generation: &Generation, before: Option<&Generation>) -> Result<bool> {
     prepare_folder(layout)?;
     let target = folder(layout, &generation.id);
-    if disk::is_folder(&target)? {
-        repair(&target, generation)?;
+    let written = if disk::is_folder(&target)? {
+        repair(&target, generation)?
     } else {
         let draft = layout.nginx_generation(&format!("{}{}", disk::TEMPORARY, generation.id));
         remove_folder(&draft)?;
         let source = before.map(|before| (folder(layout, &before.id), before));
         lay(&draft, generation, |_| true, source.as_ref().map(|(folder, before)| (folder.as_path(), *before)))?;
         fs::rename(&draft, &target).map_err(|e| Error::io("rename to", &target, &e))?;
-    }
+        true
+    };
+    // The broom goes by age; one that is wanted again is young again.
     let touched = File::open(&target).and_then(|folder| folder.set_modified(SystemTime::now()));
-    touched.map_err(|e| Error::io("touch", &target, &e))
+    touched.map_err(|e| Error::io("touch", &target, &e))?;
+    Ok(written)
 }
 
 /// A part of a generation for `nginx -t` alone; gives its folder's name.

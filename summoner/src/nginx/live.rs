@@ -1,70 +1,27 @@
 //! Brings a drawing of hosts to life, again and again: tests what changed, swaps, reloads, proves, or rolls back.
 //!
 //! Remembers what nginx accepted and what it refused, so that one container that comes costs one small test, and a host
-//! that nginx refused is not asked about again before something about it changes. Called by `crate::proxy`.
+//! that nginx refused is not asked about again before something about it changes. Held by `crate::proxy`; made anew by
+//! [`super::Nginx`] for each installation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
+use super::drawing::{Closed, Drawing, Drawn};
 use super::place::Place;
 use super::runner::Runner;
 use super::{CONFIRM, culprit, marker};
 use crate::apply::crash;
 use crate::docker::{Described, Engine};
 use crate::error::{Error, Result};
-use crate::plan::route::{Generation, MARKER_PORT};
+use crate::plan::route::MARKER_PORT;
 
-/// A host that is not served, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closed {
-    /// Its name.
-    pub host: String,
-    /// Why.
-    pub reason: String,
-}
-
-/// One configuration, and which part of it is whose.
-#[derive(Debug, Clone)]
-pub struct Drawn {
-    /// The files.
-    pub generation: Generation,
-    /// The text of each host.
-    pub hosts: BTreeMap<String, Part>,
-    /// Hosts that cannot be written.
-    pub rejected: Vec<Closed>,
-}
-
-/// The part of a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// Its file, below the generation.
-    pub file: String,
-    /// Its lines in that file, from 1: the first and the last; None is the whole file.
-    pub lines: Option<(usize, usize)>,
-    /// Files that nginx names without saying who includes them: certificates, the owner's files.
-    pub uses: Vec<String>,
-}
-
-impl Drawn {
-    /// What is written of a host.
-    fn text(&self, host: &str) -> Option<String> {
-        let part = self.hosts.get(host)?;
-        let text = self.generation.files.get(&part.file)?;
-        let Some((first, last)) = part.lines else { return Some(text.clone()) };
-        Some(text.lines().skip(first.saturating_sub(1)).take(last.saturating_sub(first) + 1).collect::<Vec<_>>().join("\n"))
-    }
-}
-
-/// Draws configurations.
-pub trait Draw: Sync {
-    /// All hosts.
-    fn hosts(&self) -> BTreeSet<String>;
-    /// The configuration for these of them.
-    fn draw(&self, hosts: &BTreeSet<String>) -> Drawn;
-}
+/// How long nginx may take to answer after its container was started.
+const COMES_UP: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What an installation did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,6 +38,14 @@ pub struct Came {
     pub closed: Vec<Closed>,
 }
 
+/// A configuration that is on disk and fit to be loaded.
+struct Fit {
+    drawn: Drawn,
+    /// It was not there before, byte by byte.
+    written: bool,
+    closed: Vec<Closed>,
+}
+
 /// A host that nginx refused: as it was written, and why.
 struct Refused {
     text: String,
@@ -91,8 +56,12 @@ struct Refused {
 pub struct Live<'a, E> {
     runner: Runner<'a, E>,
     place: Place,
-    marker_port: u16,
-    confirm: Duration,
+    pub(super) marker_port: u16,
+    pub(super) confirm: Duration,
+    /// A reload is done when the old workers have gone, not when the first new one answers.
+    pub(super) strict: bool,
+    /// The command that shows nginx's log.
+    pub(super) log: Option<String>,
     /// What nginx runs, by its own word.
     accepted: Option<Drawn>,
     refused: BTreeMap<String, Refused>,
@@ -103,7 +72,18 @@ pub struct Live<'a, E> {
 impl<'a, E: Engine> Live<'a, E> {
     /// nginx, run so, with its files there.
     pub fn new(runner: Runner<'a, E>, place: Place) -> Self {
-        Self { runner, place, marker_port: MARKER_PORT, confirm: CONFIRM, accepted: None, refused: BTreeMap::new(), blind: false }
+        let log = matches!(runner, Runner::Container(_)).then(|| format!("docker logs {}", runner.name()));
+        Self {
+            runner,
+            place,
+            marker_port: MARKER_PORT,
+            confirm: CONFIRM,
+            strict: false,
+            log,
+            accepted: None,
+            refused: BTreeMap::new(),
+            blind: false,
+        }
     }
 
     /// How nginx is run.
@@ -111,15 +91,27 @@ impl<'a, E: Engine> Live<'a, E> {
         &self.runner
     }
 
-    /// Whether nginx runs and answers.
+    /// Waits until nginx answers, after its container was started.
     ///
     /// # Errors
-    /// The engine does not answer.
-    pub async fn runs(&self) -> Result<bool> {
-        match self.runner.address().await? {
-            Some(address) => Ok(marker::ask(address, self.marker_port).await.is_some()),
-            None => Ok(false),
+    /// It does not in time, or the engine does not answer.
+    pub async fn comes_up(&self) -> Result<()> {
+        let end = Instant::now() + COMES_UP;
+        while Instant::now() < end {
+            if let Some(address) = self.runner.address().await?
+                && marker::ask(address, self.marker_port).await.is_some()
+            {
+                return Ok(());
+            }
+            sleep(LOOK_AGAIN).await;
         }
+        let log = self.runner.complaints().await;
+        Err(self.failed(format!("{} does not come up", self.runner.name())).cause(log))
+    }
+
+    fn failed(&self, message: String) -> Error {
+        let error = Error::external(message);
+        if let Some(log) = &self.log { error.next(log) } else { error }
     }
 
     /// Whether nginx's container sees another folder than the one that we write to: somebody removed ours with all in it,
@@ -138,12 +130,13 @@ impl<'a, E: Engine> Live<'a, E> {
     ///
     /// # Errors
     /// nginx refuses even a configuration without hosts, or does not take the new one: the old one is back then.
-    pub async fn install(&mut self, draw: &dyn Draw, container: Option<&Described>) -> Result<Came> {
+    pub async fn install(&mut self, drawing: &Drawing<'_>, container: Option<&Described>) -> Result<Came> {
         let address = self.runner.address_in(container).await?;
-        let (drawn, mut closed) = self.acceptable(draw, address.is_some()).await?;
+        let Fit { drawn, written, mut closed } = self.acceptable(drawing, address.is_some()).await?;
         let id = drawn.generation.id.clone();
         let previous = self.place.current()?;
-        let mut unchanged = previous.as_ref() == Some(&id) && self.place.holds(&drawn.generation)?;
+        // What was mended may have been loaded while it was broken.
+        let mut unchanged = !written && previous.as_ref() == Some(&id) && self.place.holds(&drawn.generation)?;
         if let Some(address) = address {
             unchanged = unchanged && marker::ask(address, self.marker_port).await.as_ref() == Some(&id);
         }
@@ -167,12 +160,12 @@ impl<'a, E: Engine> Live<'a, E> {
     }
 
     /// The first configuration that nginx accepts, on disk: every round leaves out the hosts that it names.
-    async fn acceptable(&mut self, draw: &dyn Draw, runs: bool) -> Result<(Drawn, Vec<Closed>)> {
-        let mut hosts = draw.hosts();
+    async fn acceptable(&mut self, drawing: &Drawing<'_>, runs: bool) -> Result<Fit> {
+        let mut hosts = drawing.hosts();
         let mut closed = Vec::new();
         self.refused.retain(|host, _| hosts.contains(host));
         loop {
-            let drawn = draw.draw(&hosts);
+            let drawn = drawing.draw(&hosts);
             for rejected in &drawn.rejected {
                 hosts.remove(&rejected.host);
             }
@@ -186,13 +179,13 @@ impl<'a, E: Engine> Live<'a, E> {
             if self.accepted.as_ref().is_some_and(|accepted| accepted.generation == drawn.generation)
                 && self.place.holds(&drawn.generation)?
             {
-                return Ok((drawn, closed));
+                return Ok(Fit { drawn, written: false, closed });
             }
             crash::point();
-            self.place.write(&drawn.generation, self.accepted.as_ref().map(|accepted| &accepted.generation))?;
+            let written = self.place.write(&drawn.generation, self.accepted.as_ref().map(|accepted| &accepted.generation))?;
             let culprits = match self.refusal(&drawn, runs).await? {
-                None => return Ok((drawn, closed)),
-                Some(output) => self.culprits(&output, draw, &drawn).await?,
+                None => return Ok(Fit { drawn, written, closed }),
+                Some(output) => self.culprits(&output, drawing, &drawn).await?,
             };
             self.place.discard(&drawn.generation.id)?;
             for culprit in culprits {
@@ -232,12 +225,12 @@ impl<'a, E: Engine> Live<'a, E> {
     }
 
     /// The hosts to leave out: those that nginx names, or, when it names none, those that it refuses alone.
-    async fn culprits(&self, output: &str, draw: &dyn Draw, drawn: &Drawn) -> Result<Vec<Closed>> {
+    async fn culprits(&self, output: &str, drawing: &Drawing<'_>, drawn: &Drawn) -> Result<Vec<Closed>> {
         let named = culprit::named(output, drawn);
         if !named.is_empty() {
             return Ok(named);
         }
-        if let Some(output) = self.alone(&draw.draw(&BTreeSet::new())).await? {
+        if let Some(output) = self.alone(&drawing.draw(&BTreeSet::new())).await? {
             return Err(self.refused_whole(&output));
         }
         // Halved until they are found: one bad host of 100 costs 8 tests more, not 100.
@@ -245,7 +238,7 @@ impl<'a, E: Engine> Live<'a, E> {
         let mut parts: Vec<Vec<String>> = vec![drawn.hosts.keys().cloned().collect()];
         while let Some(part) = parts.pop() {
             let set: BTreeSet<String> = part.iter().cloned().collect();
-            let Some(output) = self.alone(&draw.draw(&set)).await? else { continue };
+            let Some(output) = self.alone(&drawing.draw(&set)).await? else { continue };
             match part.as_slice() {
                 [] => {}
                 [host] => alone.push(Closed { host: host.clone(), reason: culprit::reason(&output) }),
@@ -268,7 +261,7 @@ impl<'a, E: Engine> Live<'a, E> {
     }
 
     fn refused_whole(&self, output: &str) -> Error {
-        Error::external(format!("{} refuses its configuration, and no single host is the cause", self.runner.name()))
+        self.failed(format!("{} refuses its configuration, and no single host is the cause", self.runner.name()))
             .cause(culprit::reason(output))
             .next("what ran before still runs; mend the file that it names")
     }
@@ -276,7 +269,7 @@ impl<'a, E: Engine> Live<'a, E> {
     /// Signals nginx and waits until it says that it runs the generation; else the previous one comes back.
     async fn reload(&mut self, address: IpAddr, id: &str, previous: Option<&str>) -> Result<()> {
         let failure = match self.runner.hang_up().await {
-            Ok(()) if marker::first(address, self.marker_port, id, self.confirm).await => return Ok(()),
+            Ok(()) if marker::wait(address, self.marker_port, id, self.confirm, self.strict).await => return Ok(()),
             Ok(()) => format!("it did not run generation {id} within {} s after the signal", self.confirm.as_secs()),
             Err(error) => error.to_string(),
         };
@@ -291,7 +284,8 @@ impl<'a, E: Engine> Live<'a, E> {
             Ok(()) => "the previous configuration is back".to_owned(),
             Err(error) => format!("the previous configuration is not back: {error}"),
         };
-        Err(Error::external(format!("{} did not take its new configuration; {rolled_back}", self.runner.name()))
+        Err(self
+            .failed(format!("{} did not take its new configuration; {rolled_back}", self.runner.name()))
             .cause(format!("{failure}\n{log}").trim_end()))
     }
 }

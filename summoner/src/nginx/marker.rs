@@ -21,32 +21,22 @@ pub(super) async fn ask(address: IpAddr, port: u16) -> Option<String> {
     timeout(ONE_QUESTION, question(address, port)).await.ok()?.ok()?
 }
 
-/// Asks until this generation, and no other, answers; false when it did not in time.
-pub(super) async fn wait(address: IpAddr, port: u16, id: &str, within: Duration) -> bool {
+/// Asks until this generation answers; false when it did not in time. One answer proves that its workers live, and whoever
+/// comes now is served by them or by the old ones; `strict` waits until the old ones have gone.
+pub(super) async fn wait(address: IpAddr, port: u16, id: &str, within: Duration, strict: bool) -> bool {
     let end = Instant::now() + within;
+    let (enough, pause) = if strict { (IN_A_ROW, PAUSE) } else { (1, SHORT_PAUSE) };
     let mut seen = 0;
     loop {
         seen = if ask(address, port).await.as_deref() == Some(id) { seen + 1 } else { 0 };
-        if seen == IN_A_ROW {
+        if seen == enough {
             return true;
         }
         if Instant::now() >= end {
             return false;
         }
-        sleep(PAUSE).await;
+        sleep(pause).await;
     }
-}
-
-/// Asks until this generation answers once: its workers live, and whoever comes now is served by them or by the old ones.
-pub(super) async fn first(address: IpAddr, port: u16, id: &str, within: Duration) -> bool {
-    let end = Instant::now() + within;
-    while ask(address, port).await.as_deref() != Some(id) {
-        if Instant::now() >= end {
-            return false;
-        }
-        sleep(SHORT_PAUSE).await;
-    }
-    true
 }
 
 async fn question(address: IpAddr, port: u16) -> std::io::Result<Option<String>> {

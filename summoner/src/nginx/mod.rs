@@ -1,23 +1,28 @@
 //! Brings rendered routes to life in the proxy's container: write, test, swap, reload, prove, or roll back.
 //!
 //! `plan::route` decides every byte; this module decides only what to do when nginx disagrees: a host that nginx refuses
-//! is left out, all others are served. Called by apply under the lock. nginx never sees Docker.
+//! is left out, all others are served ([`live`]). [`Nginx`] is the proxy of an installation, called by apply under the lock;
+//! `crate::proxy` holds a [`Live`] of its own. nginx never sees Docker.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::acme;
-use crate::docker::{Engine, ExecSpec, Running};
-use crate::error::{Error, Result};
+use crate::docker::Engine;
+use crate::error::Result;
 use crate::layout::Layout;
 use crate::name::Domain;
-use crate::plan::route::{self, Generation, INSIDE, MARKER_PORT, ProxySettings, Rejected, Site};
+use crate::plan::route::{Generation, INSIDE, MARKER_PORT, ProxySettings, Rejected, Site};
+use drawing::Drawing;
+use live::Live;
+use place::Place;
+use runner::Runner;
 
 pub mod asking;
 pub mod child;
 pub mod classic;
 mod culprit;
+pub mod drawing;
 pub mod features;
 pub mod files;
 mod generation;
@@ -55,13 +60,6 @@ pub struct Installed {
     pub quarantined: Vec<Rejected>,
 }
 
-/// A generation on disk that nginx accepts, or that nobody could ask about.
-struct Candidate {
-    id: String,
-    written: bool,
-    quarantined: Vec<Rejected>,
-}
-
 impl<'a, E: Engine> Nginx<'a, E> {
     /// The proxy in this container, by name.
     pub fn new(engine: &'a E, layout: &'a Layout, container: &'a str) -> Self {
@@ -93,7 +91,7 @@ impl<'a, E: Engine> Nginx<'a, E> {
         if self.current()?.as_ref() != Some(&generation.id) || !generation::holds(self.layout, generation)? {
             return Ok(false);
         }
-        match self.address().await? {
+        match self.runner().address().await? {
             Some(address) => Ok(marker::ask(address, self.marker_port).await.as_ref() == Some(&generation.id)),
             None => Ok(true),
         }
@@ -107,20 +105,12 @@ impl<'a, E: Engine> Nginx<'a, E> {
         generation::hosts(self.layout)
     }
 
-    /// Writes a generation's files; true when they were not there already, byte by byte.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn prepare(&self, generation: &Generation) -> Result<bool> {
-        generation::write(self.layout, generation)
-    }
-
     /// The generation that nginx says it runs; None when it does not run or does not answer.
     ///
     /// # Errors
     /// When the engine does not answer.
     pub async fn running(&self) -> Result<Option<String>> {
-        match self.address().await? {
+        match self.runner().address().await? {
             Some(address) => Ok(marker::ask(address, self.marker_port).await),
             None => Ok(None),
         }
@@ -131,26 +121,40 @@ impl<'a, E: Engine> Nginx<'a, E> {
     /// # Errors
     /// When nginx refuses even a configuration without hosts, or does not take the new one: the old one is back then.
     pub async fn install(&self, sites: &[Site], settings: &ProxySettings) -> Result<Installed> {
-        generation::prepare_folder(self.layout)?;
-        let address = self.address().await?;
-        let Candidate { id, written, mut quarantined } = match address {
-            Some(_) => self.accepted(sites, settings).await?,
-            None => self.startable(sites, settings)?,
-        };
-        let previous = self.current()?;
-        let mut unchanged = !written && previous.as_ref() == Some(&id);
-        if let Some(address) = address {
-            unchanged = unchanged && marker::ask(address, self.marker_port).await.as_ref() == Some(&id);
+        let mut live = Live::new(self.runner(), Place::Own(self.layout.clone()));
+        (live.marker_port, live.confirm, live.strict) = (self.marker_port, self.confirm, true);
+        live.log = Some(format!("summoner logs {}", self.container));
+        let first = self.once(&mut live, sites, settings).await;
+        if first.is_ok() || !live.blind() {
+            return first;
         }
-        if !unchanged {
-            generation::point(self.layout, Some(&id))?;
-            if let Some(address) = address {
-                self.reload(address, &id, previous.as_deref()).await?;
-            }
-        }
+        // Should this end in between, it is a container that does not run and should: the next look starts it.
+        self.engine.stop(self.container, None).await?;
+        self.once(&mut live, sites, settings).await?;
+        self.engine.start(self.container).await?;
+        live.comes_up().await?;
+        self.once(&mut live, sites, settings).await
+    }
+
+    async fn once(&self, live: &mut Live<'_, E>, sites: &[Site], settings: &ProxySettings) -> Result<Installed> {
+        let found = self.engine.describe(self.container).await?;
+        let runs = found.as_ref().and_then(runner::address).is_some();
+        let (fit, unfit): (Vec<Site>, Vec<Site>) = sites.iter().cloned().partition(|site| runs || self.startable(site));
+        let came = live.install(&Drawing { sites: &fit, settings }, found.as_ref()).await?;
+        let unfit = unfit.into_iter().map(|site| Rejected { host: site.name, reason: "it has no usable certificate".to_owned() });
+        let closed = came.closed.into_iter().filter_map(|closed| {
+            let site = fit.iter().find(|site| site.name.to_string() == closed.host)?;
+            Some(Rejected { host: site.name.clone(), reason: closed.reason })
+        });
+        let mut quarantined: Vec<Rejected> = unfit.chain(closed).collect();
         quarantined.sort_by(|a, b| a.host.cmp(&b.host));
-        generation::prune(self.layout, &id, previous.as_deref())?;
-        Ok(Installed { id, live: address.is_some(), unchanged, quarantined })
+        Ok(Installed { id: came.id, live: runs, unchanged: came.unchanged, quarantined })
+    }
+
+    /// Whether an nginx that cannot be asked would start with a site: one missing certificate would keep it from that.
+    fn startable(&self, site: &Site) -> bool {
+        let stem = site.certificate.as_ref().and_then(|certificate| certificate.stem.parse::<Domain>().ok());
+        site.certificate.is_none() || stem.is_some_and(|stem| acme::observe(self.layout, &stem).is_ok_and(|found| found.is_some()))
     }
 
     /// Makes nginx load again what the link names, when it runs.
@@ -158,137 +162,12 @@ impl<'a, E: Engine> Nginx<'a, E> {
     /// # Errors
     /// The engine does not answer, or nginx cannot be told.
     pub async fn load_again(&self) -> Result<()> {
-        if self.address().await?.is_none() { Ok(()) } else { self.hang_up().await }
+        let runner = self.runner();
+        if runner.address().await?.is_none() { Ok(()) } else { runner.hang_up().await }
     }
 
-    /// The configuration for an nginx that cannot be asked: one missing certificate would keep it from starting at all.
-    fn startable(&self, sites: &[Site], settings: &ProxySettings) -> Result<Candidate> {
-        let (mut fit, mut quarantined) = (Vec::new(), Vec::new());
-        for site in sites {
-            let stem = site.certificate.as_ref().and_then(|certificate| certificate.stem.parse::<Domain>().ok());
-            if site.certificate.is_none() || stem.is_some_and(|stem| acme::observe(self.layout, &stem).is_ok_and(|found| found.is_some())) {
-                fit.push(site.clone());
-            } else {
-                quarantined.push(Rejected { host: site.name.clone(), reason: "it has no usable certificate".to_owned() });
-            }
-        }
-        let rendered = route::render(&fit, settings);
-        let written = self.prepare(&rendered.generation)?;
-        quarantined.extend(rendered.rejected);
-        Ok(Candidate { id: rendered.generation.id, written, quarantined })
-    }
-
-    /// The first configuration that nginx accepts: every round leaves out the hosts that it names.
-    async fn accepted(&self, sites: &[Site], settings: &ProxySettings) -> Result<Candidate> {
-        let mut sites = sites.to_vec();
-        let mut quarantined = Vec::new();
-        loop {
-            let rendered = route::render(&sites, settings);
-            let generation = rendered.generation;
-            sites.retain(|site| generation.files.contains_key(&route::host_file(&site.name)));
-            quarantined.extend(rendered.rejected);
-            let written = self.prepare(&generation)?;
-            let Some(output) = self.refusal(&generation).await? else {
-                return Ok(Candidate { id: generation.id, written, quarantined });
-            };
-            self.discard(&generation)?;
-            let culprits = self.culprits(&output, &sites, settings).await?;
-            if culprits.is_empty() {
-                return Err(self.refused(&output));
-            }
-            sites.retain(|site| !culprits.iter().any(|culprit| culprit.host == site.name));
-            quarantined.extend(culprits);
-        }
-    }
-
-    /// The hosts to leave out: those that nginx names, or, when it names none, those that it refuses alone.
-    async fn culprits(&self, output: &str, sites: &[Site], settings: &ProxySettings) -> Result<Vec<Rejected>> {
-        let named = culprit::find(output, sites);
-        if !named.is_empty() {
-            return Ok(named);
-        }
-        let mut alone = Vec::new();
-        let empty = route::render(&[], settings).generation;
-        self.prepare(&empty)?;
-        if let Some(output) = self.refusal(&empty).await? {
-            self.discard(&empty)?;
-            return Err(self.refused(&output));
-        }
-        for site in sites {
-            let generation = route::render(std::slice::from_ref(site), settings).generation;
-            self.prepare(&generation)?;
-            if let Some(output) = self.refusal(&generation).await? {
-                alone.push(Rejected { host: site.name.clone(), reason: culprit::reason(&output) });
-            }
-            self.discard(&generation)?;
-        }
-        Ok(alone)
-    }
-
-    /// What `nginx -t` says against a generation; None when it accepts it.
-    async fn refusal(&self, generation: &Generation) -> Result<Option<String>> {
-        let file = format!("{INSIDE}/{}/nginx.conf", generation::folder_name(&generation.id));
-        let command = ["nginx", "-t", "-c", &file].map(str::to_owned).to_vec();
-        let output = self.engine.exec(self.container, &ExecSpec { command, timeout: Some(TEST), ..ExecSpec::default() }).await?;
-        Ok((output.exit_code != 0).then(|| String::from_utf8_lossy(&output.stderr).into_owned()))
-    }
-
-    fn refused(&self, output: &str) -> Error {
-        Error::external(format!("{} refuses its configuration, and no single host is the cause", self.container))
-            .cause(culprit::reason(output))
-            .next(format!("summoner logs {}", self.container))
-            .next("what ran before still runs")
-    }
-
-    fn discard(&self, generation: &Generation) -> Result<()> {
-        if self.current()?.as_ref() == Some(&generation.id) { Ok(()) } else { generation::remove(self.layout, &generation.id) }
-    }
-
-    /// Signals nginx and waits until it says that it runs the generation; else the previous one comes back.
-    async fn reload(&self, address: IpAddr, id: &str, previous: Option<&str>) -> Result<()> {
-        let failure = match self.hang_up().await {
-            Ok(()) if marker::wait(address, self.marker_port, id, self.confirm).await => return Ok(()),
-            Ok(()) => format!("it did not run generation {id} within {} s after the signal", self.confirm.as_secs()),
-            Err(error) => error.to_string(),
-        };
-        // Before the roll back, so that these lines are about the failure.
-        let log = self.engine.logs(self.container, 40).await.map(|log| culprit::complaints(&log)).unwrap_or_default();
-        generation::point(self.layout, previous)?;
-        let back = match previous {
-            Some(_) => self.hang_up().await.map_err(|e| e.to_string()),
-            None => Ok(()),
-        };
-        let rolled_back = match back {
-            Ok(()) => "the previous configuration is back".to_owned(),
-            Err(error) => format!("the link is back to the previous configuration, but the second signal failed: {error}"),
-        };
-        Err(Error::external(format!("{} did not take its new configuration; {rolled_back}", self.container))
-            .cause(format!("{failure}\n{log}").trim_end())
-            .next(format!("summoner logs {}", self.container)))
-    }
-
-    /// Asks nginx to load what the link names. Not by the engine's own `kill`: Docker takes any signal sent that way for a
-    /// stop by hand, and a container that restarts `unless-stopped` would stay down after the next reboot (moby
-    /// `daemon/kill.go`, `HasBeenManuallyStopped`).
-    async fn hang_up(&self) -> Result<()> {
-        let file = format!("{INSIDE}/current/nginx.conf");
-        let command = ["nginx", "-s", "reload", "-c", &file].map(str::to_owned).to_vec();
-        let output = self.engine.exec(self.container, &ExecSpec { command, timeout: Some(TEST), ..ExecSpec::default() }).await?;
-        if output.exit_code == 0 {
-            return Ok(());
-        }
-        Err(Error::external(format!("{} cannot be told to load its configuration", self.container))
-            .cause(String::from_utf8_lossy(&output.stderr)))
-    }
-
-    /// The container's address on the proxy's network, the only one it joins; None when it does not run, or somebody took
-    /// it off the network: it can be asked nothing then, and finds the link once it is back.
-    async fn address(&self) -> Result<Option<IpAddr>> {
-        let Some(detail) = self.engine.inspect(self.container).await? else { return Ok(None) };
-        if detail.running != Running::Running {
-            return Ok(None);
-        }
-        Ok(detail.networks.values().find_map(|address| address.parse().ok()))
+    fn runner(&self) -> Runner<'a, E> {
+        Runner::container(self.engine, self.container, Some(&format!("{INSIDE}/current/nginx.conf")))
     }
 }
 

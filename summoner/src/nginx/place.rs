@@ -35,11 +35,13 @@ impl Place {
         }
     }
 
-    /// Writes it beside the one in place; what it shares with `before` is not written again.
-    pub(super) fn write(&self, generation: &Generation, before: Option<&Generation>) -> Result<()> {
+    /// Writes it beside the one in place; what it shares with `before` is not written again. True when what nginx would
+    /// read was not there already.
+    pub(super) fn write(&self, generation: &Generation, before: Option<&Generation>) -> Result<bool> {
         match self {
-            Self::Own(layout) => generation::write_after(layout, generation, before),
-            Self::Classic(classic) => classic.write(generation),
+            Self::Own(layout) => generation::write(layout, generation, before),
+            // What is in place is another file.
+            Self::Classic(classic) => classic.write(generation).map(|()| false),
         }
     }
 
@@ -71,7 +73,7 @@ impl Place {
     /// Puts it in place.
     pub(super) fn point(&self, id: &str) -> Result<()> {
         match self {
-            Self::Own(layout) => generation::point(layout, Some(id)),
+            Self::Own(layout) => generation::point(layout, id),
             Self::Classic(classic) => classic.point(id),
         }
     }

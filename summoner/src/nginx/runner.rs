@@ -159,7 +159,9 @@ impl<E: Engine> Contained<'_, E> {
     }
 }
 
-fn address(found: &Described) -> Option<IpAddr> {
+/// Where the nginx in a container answers; None when it does not run, or somebody took it off all networks: it can be asked
+/// nothing then, and finds its configuration once it is back.
+pub(super) fn address(found: &Described) -> Option<IpAddr> {
     match found.running {
         Running::Running if found.host_mode => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         Running::Running => found.networks.values().find_map(|place| place.v4.or(place.v6)),

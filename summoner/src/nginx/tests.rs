@@ -6,15 +6,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::docker::{Container, ContainerDetail, CreateSpec, EngineInfo, ExecOutput, Health, Image, Network, NetworkSpec};
-use crate::plan::route::RouteSpec;
+use crate::docker::{
+    self, Container, ContainerDetail, CreateSpec, Described, EngineInfo, ExecOutput, ExecSpec, Health, Image, Network, NetworkSpec,
+    Running,
+};
+use crate::error::Error;
+use crate::plan::route::{self, RouteSpec};
 
 /// An nginx that is a listener and a few switches: it refuses files that hold the word "refused", and on a reload it takes
 /// the generation of the link, unless it is deaf.
 struct Fake {
     layout: Layout,
-    runs: bool,
+    runs: AtomicBool,
     deaf: AtomicBool,
+    /// It keeps an older folder than the one that we write to.
+    blind: AtomicBool,
     signals: AtomicUsize,
     live: Arc<Mutex<String>>,
     port: u16,
@@ -35,7 +41,7 @@ impl Fake {
                 let _ = stream.write_all(text.as_bytes()).await;
             }
         });
-        Self { layout, runs, deaf: false.into(), signals: 0.into(), live, port, _folder: folder }
+        Self { layout, runs: runs.into(), deaf: false.into(), blind: false.into(), signals: 0.into(), live, port, _folder: folder }
     }
 
     fn nginx(&self) -> Nginx<'_, Self> {
@@ -58,17 +64,18 @@ fn never<T>() -> Result<T> {
 }
 
 impl Engine for Fake {
-    async fn inspect(&self, _: &str) -> Result<Option<ContainerDetail>> {
-        Ok(Some(ContainerDetail {
+    async fn describe(&self, _: &str) -> Result<Option<Described>> {
+        let place = docker::Place { v4: Some([127, 0, 0, 1].into()), ..docker::Place::default() };
+        Ok(Some(Described {
             id: String::new(),
-            running: if self.runs { Running::Running } else { Running::Restarting },
-            health: Health::None,
-            health_output: None,
-            exit_code: None,
-            error: None,
-            restarts: 0,
-            networks: BTreeMap::from([("summoner-edge".to_owned(), "127.0.0.1".to_owned())]),
+            name: String::new(),
             environment: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            networks: BTreeMap::from([("summoner-edge".to_owned(), place)]),
+            exposed: BTreeSet::new(),
+            host_mode: false,
+            running: if self.runs.load(Ordering::Relaxed) { Running::Running } else { Running::Restarting },
+            health: Health::None,
             pid: None,
         }))
     }
@@ -80,6 +87,10 @@ impl Engine for Fake {
                 *self.live.lock().unwrap() = generation::current(&self.layout)?.unwrap();
             }
             return Ok(ExecOutput::default());
+        }
+        if self.blind.load(Ordering::Relaxed) {
+            let stderr = format!("nginx: [emerg] open() \"{file}\" failed (2: No such file or directory)\n").into_bytes();
+            return Ok(ExecOutput { exit_code: 1, stdout: Vec::new(), stderr });
         }
         let folder = self.layout.nginx().join(file.strip_prefix("/etc/nginx/summoner/").unwrap()).with_file_name("hosts");
         for entry in std::fs::read_dir(folder).into_iter().flatten() {
@@ -97,10 +108,10 @@ impl Engine for Fake {
     async fn logs(&self, _: &str, _: usize) -> Result<String> {
         Ok("2026/11/21 14:10:37 [notice] 1#1: reconfiguring\n2026/11/21 14:10:37 [emerg] 1#1: bind() failed\n".to_owned())
     }
-    async fn open_exec(&self, _: &str, _: &ExecSpec) -> Result<crate::docker::ExecSession> {
-        never()
+    async fn open_exec(&self, _: &str, _: &ExecSpec) -> Result<docker::ExecSession> {
+        Err(Error::external("there is no shell in this image"))
     }
-    async fn exec_state(&self, _: &str) -> Result<crate::docker::ExecState> {
+    async fn exec_state(&self, _: &str) -> Result<docker::ExecState> {
         never()
     }
     async fn info(&self) -> Result<EngineInfo> {
@@ -112,10 +123,10 @@ impl Engine for Fake {
     async fn containers(&self) -> Result<Vec<Container>> {
         never()
     }
-    async fn describe(&self, _: &str) -> Result<Option<crate::docker::Described>> {
+    async fn inspect(&self, _: &str) -> Result<Option<ContainerDetail>> {
         never()
     }
-    fn events(&self, _: Option<i64>) -> crate::docker::Events {
+    fn events(&self, _: Option<i64>) -> docker::Events {
         unreachable!("nginx needs no such verb")
     }
     async fn disconnect(&self, _: &str, _: &str) -> Result<()> {
@@ -149,10 +160,14 @@ impl Engine for Fake {
         never()
     }
     async fn start(&self, _: &str) -> Result<()> {
-        never()
+        *self.live.lock().unwrap() = generation::current(&self.layout)?.unwrap();
+        self.blind.store(false, Ordering::Relaxed);
+        self.runs.store(true, Ordering::Relaxed);
+        Ok(())
     }
     async fn stop(&self, _: &str, _: Option<Duration>) -> Result<()> {
-        never()
+        self.runs.store(false, Ordering::Relaxed);
+        Ok(())
     }
     async fn discard(&self, _: &str) -> Result<()> {
         Ok(())
@@ -198,7 +213,7 @@ async fn one_refused_host_of_three_is_left_out() {
         assert_eq!((hosts(&installed), installed.live), (vec!["b.fr"], true));
         assert!(installed.quarantined[0].reason.starts_with("refused"));
         assert!(fake.layout.nginx_current().join("hosts/c.fr.conf").exists());
-        assert_eq!(fake.folders(), if words == "refused" { 2 } else { 3 }, "refused generations do not stay");
+        assert_eq!(fake.folders(), 2, "refused generations do not stay");
     }
 }
 
@@ -253,4 +268,16 @@ async fn three_generations_stay_and_damage_is_repaired() {
     assert!(!installed.unchanged, "nginx may have read what was there");
     assert_eq!(std::fs::read(hosts.join("a.fr.conf")).unwrap(), good);
     assert!(!hosts.join("foreign.conf").exists());
+}
+
+#[tokio::test]
+async fn a_container_that_looks_at_a_removed_folder_is_started_again() {
+    let fake = Fake::new(true).await;
+    fake.install(&[spec("a.fr", "1")]).await.unwrap();
+    std::fs::remove_dir_all(fake.layout.nginx()).unwrap();
+    fake.blind.store(true, Ordering::Relaxed);
+    let installed = fake.install(&[spec("b.fr", "refused"), spec("c.fr", "1")]).await.unwrap();
+    assert!(installed.live && fake.runs.load(Ordering::Relaxed));
+    assert_eq!(hosts(&installed), ["b.fr"]);
+    assert_eq!(fake.nginx().running().await.unwrap(), Some(installed.id));
 }

@@ -1,7 +1,6 @@
 //! Makes nginx serve what containers ask for: joins their networks, decides the sites, installs them, and tells.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -14,19 +13,18 @@ use crate::docker::{Described, Engine, Happened};
 use crate::error::{Error, Result};
 use crate::event::{Event, Listener};
 use crate::layout::Layout;
+use crate::nginx::drawing::Drawing;
 use crate::nginx::features;
 use crate::nginx::files::{ERROR_PAGE, Folders, Stamp, read as read_files};
-use crate::nginx::live::{Came, Closed, Draw, Drawn, Live, Part};
+use crate::nginx::live::{Came, Live};
 use crate::plan::route::features::Features;
 use crate::plan::route::files::UserFiles;
 use crate::plan::route::guard::{Guard, Means};
 use crate::plan::route::resolve::{self, Asking, Resolved};
 use crate::plan::route::settings::{Arrangement, ProxySettings};
-use crate::plan::route::{self, CERTS, CLASSIC, INSIDE, Site};
+use crate::plan::route::INSIDE;
 use crate::vhost::Globals;
 
-/// How long nginx may take to run after its container was started.
-const COMES_UP: Duration = Duration::from_secs(10);
 /// Networks of the engine that no container is reached on.
 const NO_NETWORKS: [&str; 3] = ["none", "host", "ingress"];
 
@@ -66,57 +64,6 @@ pub(super) struct Proxy<'a, E> {
     pub told: Vec<Told>,
     pub refused: BTreeSet<resolve::Refused>,
     pub on_ready: fn(),
-}
-
-/// Sites as they are drawn.
-struct Drawing<'a> {
-    sites: &'a [Site],
-    settings: &'a ProxySettings,
-}
-
-impl Draw for Drawing<'_> {
-    fn hosts(&self) -> BTreeSet<String> {
-        self.sites.iter().map(|site| site.name.to_string()).collect()
-    }
-
-    fn draw(&self, hosts: &BTreeSet<String>) -> Drawn {
-        let sites: Vec<Site> = self.sites.iter().filter(|site| hosts.contains(&site.name.to_string())).cloned().collect();
-        let rendered = route::render(&sites, self.settings);
-        let rejected: Vec<Closed> =
-            rendered.rejected.into_iter().map(|rejected| Closed { host: rejected.host.to_string(), reason: rejected.reason }).collect();
-        let generation = rendered.generation;
-        let lines = generation
-            .files
-            .get(CLASSIC)
-            .filter(|_| self.settings.arrangement == Arrangement::Classic)
-            .map(|text| route::lines_of_hosts(text));
-        let mut parts = BTreeMap::new();
-        for site in &sites {
-            let host = site.name.to_string();
-            if rejected.iter().any(|closed| closed.host == host) {
-                continue;
-            }
-            let (file, lines) = match &lines {
-                Some(lines) => (CLASSIC.to_owned(), lines.get(&host).copied()),
-                None => (route::host_file(&site.name), None),
-            };
-            parts.insert(host, Part { file, lines, uses: uses(site) });
-        }
-        Drawn { generation, hosts: parts, rejected }
-    }
-}
-
-/// Files of a site that nginx names by themselves.
-fn uses(site: &Site) -> Vec<String> {
-    let certificate = site.certificate.iter().flat_map(|certificate| {
-        let pair = ["crt", "key", "dhparam.pem"].map(|ending| format!("{CERTS}/{}.{ending}", certificate.stem));
-        pair.into_iter()
-            .chain([&certificate.client_ca, &certificate.client_crl].into_iter().flatten().map(|name| format!("{CERTS}/{name}")))
-    });
-    let own = site.locations.iter().flat_map(|location| [&location.replaced_by, &location.include, &location.passwords]);
-    let own = own.chain([&site.include]).flatten().map(|file| file.path.clone());
-    // The files of all are nobody's fault alone; but whoever includes them is what can be left out.
-    certificate.chain(own).collect()
 }
 
 impl<E: Engine> Proxy<'_, E> {
@@ -268,21 +215,6 @@ impl<E: Engine> Proxy<'_, E> {
         let certificates = self.certs.shown(used)?;
         status::write(&self.layout, &Status::new(&came.id, came.live, routes, certificates))
     }
-
-    /// Starts our own container and waits until nginx runs.
-    async fn start(&mut self) -> Result<()> {
-        let name = self.live.runner().name();
-        self.engine.start(name).await?;
-        let end = Instant::now() + COMES_UP;
-        while Instant::now() < end {
-            if self.live.runs().await? {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let log = self.live.runner().complaints().await;
-        Err(Error::external(format!("{name} does not come up")).cause(log).next(format!("docker logs {name}")))
-    }
 }
 
 impl<E: Engine> Serve for Proxy<'_, E> {
@@ -322,7 +254,8 @@ impl<E: Engine> Serve for Proxy<'_, E> {
         }
         let mut came = installed?;
         if !runs {
-            self.start().await?;
+            self.engine.start(self.live.runner().name()).await?;
+            self.live.comes_up().await?;
             came.live = true;
         }
         // Now: nginx answers challenges.

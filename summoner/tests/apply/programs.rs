@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use summoner::docker::fake::Program;
-use summoner::docker::{ExecOutput, ExecSpec};
+use summoner::docker::{ExecOutput, ExecPiece, ExecSpec};
 use summoner::layout::Layout;
 use summoner::minion::{Action, Administrator, Request};
 use summoner::plan::route::{INSIDE, MARKER_PORT};
@@ -71,6 +71,19 @@ impl Program for Nginx {
         }
         let there = path.exists();
         ExecOutput { exit_code: i64::from(!there), ..ExecOutput::default() }
+    }
+    /// The shell that stays open: a line is a question.
+    fn hears(&self, _: &ExecSpec, stdin: &[u8]) -> (Vec<ExecPiece>, Option<i64>) {
+        let text = String::from_utf8_lossy(stdin);
+        let Some(line) = text.strip_suffix('\n').and_then(|text| text.lines().last()) else { return (Vec::new(), None) };
+        let words = match line.strip_prefix("t ") {
+            Some(file) => vec!["nginx", "-t", "-c", file],
+            None => vec!["nginx", "-s", "reload"],
+        };
+        let said = self.exec(&ExecSpec { command: words.into_iter().map(str::to_owned).collect(), ..ExecSpec::default() });
+        let mut bytes = said.stderr;
+        bytes.extend(format!("\n={}\n", said.exit_code).bytes());
+        (vec![ExecPiece::Out(bytes)], None)
     }
     fn ports(&self) -> Vec<u16> {
         vec![MARKER_PORT]

@@ -15,7 +15,6 @@ pub mod files;
 pub mod guard;
 mod headers;
 mod host;
-mod lines;
 mod location;
 mod pages;
 pub mod resolve;
@@ -28,7 +27,6 @@ mod upstream;
 mod writer;
 
 pub use configured::configured;
-pub use lines::lines_of_hosts;
 pub use pages::paused;
 pub use settings::{Arrangement, ProxySettings};
 pub use site::Site;
@@ -198,14 +196,6 @@ fn uses(site: &Site) -> Vec<String> {
     all.sort_unstable();
     all.dedup();
     all
-}
-
-/// The name of the site that a line (from 1) of nginx-proxy's one file belongs to; None is the frame.
-#[must_use]
-pub fn host_of_line(text: &str, line: usize) -> Option<&str> {
-    let before: Vec<&str> = text.lines().take(line).collect();
-    let mark = before.iter().rev().find(|line| line.starts_with(SITE) || **line == END)?;
-    mark.strip_prefix(SITE)
 }
 
 /// The file of a site, below a generation.
