@@ -20,6 +20,9 @@ pub const OWN: &str = "summoner";
 /// The folder below `vsroot` that holds the default repository.
 pub const BACKUPS: &str = "backups";
 
+/// The lock that one command holds at a time.
+pub const LOCK: &str = "lock";
+
 /// Begins the name of the folders beside live data.
 const RESTORE: &str = ".restore";
 /// The folder beside live data in which drills restore.
@@ -59,7 +62,7 @@ impl Layout {
     /// The lock that one command holds at a time.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
-        self.own().join("lock")
+        self.own().join(LOCK)
     }
 
     /// What ran on schedule, and how it ended.
@@ -317,6 +320,30 @@ impl Layout {
 }
 
 impl Layout {
+    /// How far a recovery of the whole server is; it is there only until that ends.
+    #[must_use]
+    pub fn recovery(&self) -> PathBuf {
+        self.own().join("recovery.json")
+    }
+
+    /// The lock of whoever rehearses that.
+    #[must_use]
+    pub fn rehearsal_lock(&self) -> PathBuf {
+        self.own().join("rehearsal.lock")
+    }
+
+    /// Where snapshots from elsewhere wait for a rehearsal.
+    #[must_use]
+    pub fn rehearsal(&self) -> PathBuf {
+        self.own().join("rehearsal")
+    }
+
+    /// Where the record of the installation is put together.
+    #[must_use]
+    pub fn record_draft(&self) -> PathBuf {
+        self.own().join("record.part")
+    }
+
     /// What the last capture saw of an instance's files: a cache.
     #[must_use]
     pub fn seen(&self, id: &InstanceId) -> PathBuf {
@@ -348,6 +375,10 @@ pub mod repository {
     pub const PACKS: &str = "packs/";
     /// All snapshots.
     pub const SNAPSHOTS: &str = "snapshots/";
+    /// All records of the installation itself.
+    pub const SERVER: &str = "server/";
+    /// What a record holds.
+    pub const RECORD: &str = "record.tar.zst";
     /// Ends the folder of a snapshot that is being made.
     pub const DRAFT: &str = ".part";
 
@@ -373,6 +404,12 @@ pub mod repository {
     #[must_use]
     pub fn artefact(instance: &InstanceId, stamp: &str, name: &str) -> String {
         format!("{SNAPSHOTS}{instance}/{stamp}/{name}")
+    }
+
+    /// A file of a record of the installation.
+    #[must_use]
+    pub fn server(stamp: &str, name: &str) -> String {
+        format!("{SERVER}{stamp}/{name}")
     }
 
     /// The lock that whoever writes holds, or the one that whoever reads shares.
@@ -407,6 +444,12 @@ pub const CLASSIC_GENERATIONS: &str = ".summoner";
 #[must_use]
 pub fn classic_generations(conf: &Path) -> PathBuf {
     conf.join(CLASSIC_GENERATIONS)
+}
+
+/// The person's own minions, beside their config.yml.
+#[must_use]
+pub fn own_minions(config: &Path) -> PathBuf {
+    config.with_file_name("minions")
 }
 
 /// The dotenv file in the user's home that every command reads.

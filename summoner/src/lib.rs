@@ -35,6 +35,7 @@ pub mod lock;
 pub mod nginx;
 pub mod observe;
 pub mod proxy;
+pub mod recovery;
 pub mod repository;
 pub mod restore;
 pub mod state;

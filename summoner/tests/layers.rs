@@ -32,6 +32,7 @@ const LAYERS: [(&str, &[&str]); 4] = [
             "notify",
             "observe",
             "proxy",
+            "recovery",
             "repository",
             "restore",
             "state",

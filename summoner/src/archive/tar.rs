@@ -32,7 +32,25 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Of the writer below.
     pub fn append(&mut self, node: &Node, content: &[u8]) -> io::Result<()> {
-        let size = content.len() as u64;
+        self.begin(node, content.len() as u64)?;
+        self.inner.write_all(content)?;
+        self.pad(content.len())
+    }
+
+    /// Adds an entry whose content comes in pieces.
+    ///
+    /// # Errors
+    /// Of the writer below, or the content is not as long as was said.
+    pub fn append_from(&mut self, node: &Node, size: u64, content: &mut dyn Read) -> io::Result<()> {
+        self.begin(node, size)?;
+        if io::copy(&mut content.take(size), &mut self.inner)? < size {
+            return Err(short());
+        }
+        let over = usize::try_from(size % RECORD as u64).unwrap_or_default();
+        self.pad(over)
+    }
+
+    fn begin(&mut self, node: &Node, size: u64) -> io::Result<()> {
         let records = pax::write(node);
         if !records.is_empty() {
             let length = records.len();
@@ -40,9 +58,7 @@ impl<W: Write> Writer<W> {
             self.inner.write_all(&records)?;
             self.pad(length)?;
         }
-        self.inner.write_all(&Header::of(node, size).encode())?;
-        self.inner.write_all(content)?;
-        self.pad(content.len())
+        self.inner.write_all(&Header::of(node, size).encode())
     }
 
     /// Ends the archive.

@@ -13,6 +13,7 @@ use crate::name::{ContainerName, InstanceId};
 use crate::plan::Plan;
 use crate::plan::backup as decide;
 use crate::plan::snapshot::{Kind, Purpose, Snapshot};
+use crate::recovery::record;
 
 /// Dump databases while everything runs
 #[derive(Debug, clap::Args)]
@@ -135,6 +136,14 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
                 listener.hear(&Event::Failed { instance: subject.to_string(), message: error.message.clone() });
                 failed.push(error);
             }
+        }
+    }
+    if !taken.is_empty() {
+        // What no snapshot holds: without it a burnt server is not rebuilt.
+        let world = World { now: context.now + begun.elapsed(), ..world };
+        if let Err(error) = record::write(&world).await {
+            listener.hear(&Event::Note { message: format!("the record of the installation could not be stored: {}", error.message) });
+            failed.push(error);
         }
     }
     if how.json {

@@ -8,6 +8,7 @@ pub mod budget;
 pub mod cert;
 pub mod deploy;
 pub mod drill;
+pub mod recovery;
 pub mod restore;
 pub mod retention;
 pub mod route;

@@ -29,6 +29,7 @@ pub mod index;
 pub mod list;
 pub mod pack;
 pub mod secrets;
+pub mod server;
 pub mod verify;
 
 pub use codec::Compression;
