@@ -7,8 +7,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::docker::{
-    self, Container, ContainerDetail, CreateSpec, Described, EngineInfo, ExecOutput, ExecSpec, Health, Image, Network, NetworkSpec,
-    Running,
+    self, Container, ContainerDetail, CreateSpec, Described, EngineInfo, ExecOutput, ExecSpec, Health, Image, Network, NetworkSpec, Running,
 };
 use crate::error::Error;
 use crate::plan::route::{self, RouteSpec};

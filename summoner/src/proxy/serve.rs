@@ -17,12 +17,12 @@ use crate::nginx::drawing::Drawing;
 use crate::nginx::features;
 use crate::nginx::files::{ERROR_PAGE, Folders, Stamp, read as read_files};
 use crate::nginx::live::{Came, Live};
+use crate::plan::route::INSIDE;
 use crate::plan::route::features::Features;
 use crate::plan::route::files::UserFiles;
 use crate::plan::route::guard::{Guard, Means};
 use crate::plan::route::resolve::{self, Asking, Resolved};
 use crate::plan::route::settings::{Arrangement, ProxySettings};
-use crate::plan::route::INSIDE;
 use crate::vhost::Globals;
 
 /// Networks of the engine that no container is reached on.
