@@ -3,6 +3,7 @@
 //! Readers of config.yml, minion.yml and Compose files collect faults instead of stopping at the first, so that a
 //! person mends a file once. This module knows nothing of any schema and never reads a file.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -56,7 +57,8 @@ impl Fault {
     }
 
     fn render(&self, level: Level<'static>) -> String {
-        let text = self.source.text.as_str();
+        let text = hide(&self.source.text);
+        let text = text.as_ref();
         let end = text.ceil_char_boundary(self.span.end.min(text.len()));
         let start = text.floor_char_boundary(self.span.start.min(end));
         // One line is marked even where the node runs over many: the first says where to look.
@@ -135,8 +137,30 @@ impl Faults {
     }
 
     fn fault(&self, span: &Range<usize>, message: String, help: Option<String>) -> Fault {
+        let message = hide(&message).into_owned();
         Fault { source: Arc::clone(&self.source), span: span.clone(), message, help }
     }
+}
+
+/// Covers private keys of age, letter by letter: what somebody pasted at the wrong place reaches no terminal and no log.
+fn hide(text: &str) -> Cow<'_, str> {
+    const PRIVATE: &str = "age-secret-key-";
+    // ASCII alone changes: every place stays what it was.
+    let lower = text.to_ascii_lowercase();
+    if !lower.contains(PRIVATE) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    while let Some(at) = lower[from..].find(PRIVATE) {
+        let begin = from + at + PRIVATE.len();
+        let end = begin + lower[begin..].bytes().take_while(u8::is_ascii_alphanumeric).count();
+        out.push_str(&text[from..begin]);
+        out.push_str(&"*".repeat(end - begin));
+        from = end;
+    }
+    out.push_str(&text[from..]);
+    out.into()
 }
 
 /// Renders a warning as a person sees it on a terminal.
@@ -176,6 +200,17 @@ mod tests {
           = help: did you mean `port`?
         ");
         assert_eq!(faults.errors[0].line(), "config.yml:3:5: unknown key `prot` in apps.ghost");
+    }
+
+    #[test]
+    fn a_private_key_is_covered_wherever_it_stands() {
+        let key = format!("AGE-SECRET-KEY-1{}", "QPZRY9X8".repeat(7));
+        let source = Source::new("config.yml", format!("email: {key}\nx: é{}\n", key.to_lowercase()));
+        let mut faults = Faults::new(&source);
+        faults.error(&(7..10), format!("`{key}` is no e-mail address"));
+        let text = format!("{}\n{}", faults.errors[0], faults.errors[0].line());
+        assert!(!text.contains("QPZ") && text.contains("email: AGE-SECRET-KEY-*********"), "{text}");
+        assert_eq!(hide(&source.text).len(), source.text.len());
     }
 
     #[test]

@@ -65,6 +65,12 @@ impl Layout {
         self.own().join(LOCK)
     }
 
+    /// For which configuration the last recovery card was made.
+    #[must_use]
+    pub fn card(&self) -> PathBuf {
+        self.own().join("card.json")
+    }
+
     /// What ran on schedule, and how it ended.
     #[must_use]
     pub fn runs(&self) -> PathBuf {
@@ -371,6 +377,10 @@ pub mod repository {
     pub const DRILLED: &str = "drilled.json";
     /// The page beside it.
     pub const DRILLED_PAGE: &str = "drilled.txt";
+    /// What a snapshot is made of at another place, for anybody to read.
+    pub const PARTS: &str = "parts.json";
+    /// The public keys that anything there was ever encrypted for.
+    pub const KEYS: &str = "keys.json";
     /// All packs.
     pub const PACKS: &str = "packs/";
     /// All snapshots.

@@ -11,7 +11,9 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 
 pub mod faulty;
+pub mod identity;
 pub mod local;
+pub mod sealed;
 
 /// A blob as a list names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

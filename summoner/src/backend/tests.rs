@@ -13,14 +13,20 @@ fn names(backend: &dyn Backend, prefix: &str) -> Vec<String> {
 }
 
 /// What every driver keeps.
-fn suite(backend: &dyn Backend) {
+pub(super) fn suite(backend: &dyn Backend) {
     assert_eq!((text(backend, "a/b"), names(backend, "a/")), (None, vec![]));
     backend.put("a/b", &mut b"first".as_slice()).unwrap();
     backend.put("a/b", &mut b"second".as_slice()).unwrap();
     backend.put("a/c/d", &mut b"".as_slice()).unwrap();
     backend.put("ab", &mut b"beside".as_slice()).unwrap();
     assert_eq!(text(backend, "a/b").as_deref(), Some("second"));
-    assert_eq!(backend.list("a/").unwrap(), [Blob { name: "a/b".into(), bytes: 6 }, Blob { name: "a/c/d".into(), bytes: 0 }]);
+    assert_eq!(names(backend, "a/"), ["a/b", "a/c/d"]);
+    // Sizes are those of what lies there, and so is a receipt.
+    for blob in backend.list("a/").unwrap() {
+        assert_eq!(backend.read_back(&blob.name).unwrap().map(|receipt| receipt.bytes), Some(blob.bytes), "{}", blob.name);
+    }
+    let receipt = backend.put("a/b", &mut b"second".as_slice()).unwrap();
+    assert_eq!((backend.read_back("a/b").unwrap(), backend.read_back("a/none").unwrap()), (Some(receipt), None));
     backend.link("a/b", "x/y").unwrap();
     assert!(backend.link("none", "x/z").is_err());
     backend.delete("a/b").unwrap();
@@ -53,7 +59,10 @@ fn suite(backend: &dyn Backend) {
 #[test]
 fn a_folder_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
-    suite(&Local::new(folder.path()));
+    let backend = Local::new(folder.path());
+    suite(&backend);
+    backend.put("a/b", &mut b"second".as_slice()).unwrap();
+    assert_eq!(backend.list("a/").unwrap(), [Blob { name: "a/b".into(), bytes: 6 }, Blob { name: "a/c/d".into(), bytes: 0 }]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Globals, progress};
 use crate::apply::{World, recover};
-use crate::config::{self, Config, Surroundings, home};
+use crate::config::{self, Config, Surroundings, encryption, home};
 use crate::daemon::clock;
 use crate::disk;
 use crate::docker::engine::Docker;
@@ -104,11 +104,24 @@ impl Context {
         // Without a zone of its own the host counts in UTC.
         let zone = iana_time_zone::get_timezone().unwrap_or_else(|_| "UTC".to_owned());
         let surroundings = Surroundings { path, home: self.home.as_deref(), host_timezone: &zone, minions: catalogue };
-        config::load(source, &surroundings).map_err(|faults| {
+        let (mut config, warnings) = config::load(source, &surroundings).map_err(|faults| {
             let count = if faults.len() == 1 { "one fault".to_owned() } else { format!("{} faults", faults.len()) };
             Error::faults(format!("{} has {count}; nothing was touched", path.display()), faults)
                 .next(format!("mend it, then: summoner config check --config {}", path.display()))
-        })
+        })?;
+        if let Some(listed) = config.recipients_file.clone() {
+            let bytes = disk::read_bounded(&listed, encryption::FILE_MAX).map_err(|error| Error {
+                kind: crate::error::Kind::Config,
+                ..error.next("recipients_file in config.yml names it: a file with a public key in each line")
+            })?;
+            encryption::add_listed(&mut config, &listed, &String::from_utf8_lossy(&bytes))?;
+        }
+        Ok((config, warnings))
+    }
+
+    /// The storage roots that `~/.summoner` names, for a time when config.yml cannot be read.
+    pub fn remembered_roots(&self) -> Vec<PathBuf> {
+        self.home_file.iter().flat_map(|file| [file.files.clone(), file.databases.clone()]).flatten().collect()
     }
 
     /// Connects to the engine.

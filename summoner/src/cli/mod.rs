@@ -17,6 +17,7 @@ mod forget;
 mod init;
 mod install;
 mod invoke;
+mod keys;
 mod lifecycle;
 mod logs;
 mod man;
@@ -113,6 +114,8 @@ enum Command {
     Exec(exec::Args),
     Open(open::Args),
     Credentials(credentials::Args),
+    Keys(keys::Args),
+    //OFF     RecoveryCard(recovery_card::Args),
     Routes(routes::Args),
     Proxy(proxy::Args),
     Schedule(schedule::Args),
@@ -156,6 +159,8 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Exec(args) => exec::run(&context, &args).await,
         Command::Open(args) => open::run(&context, &args),
         Command::Credentials(args) => credentials::run(&context, &args),
+        Command::Keys(args) => keys::run(&context, &args),
+        //OFF         Command::RecoveryCard(args) => recovery_card::run(&context, &args),
         Command::Routes(args) => routes::run(&context, &args).await,
         Command::Proxy(args) => proxy::run(&context, &args).await,
         Command::Schedule(args) => schedule::run(&context, &args),

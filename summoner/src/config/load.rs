@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::apps::Resolver;
 use super::hosts::Hosts;
 use super::{Backup, Config, Proxy, Surroundings, VERSION, certificates, legacy, repositories, routes, storage, today, values};
+use super::{Backup, Config, Proxy, Surroundings, VERSION, certificates, encryption, legacy, routes, storage, today, values};
 use crate::fault::{Fault, Faults, Source};
 use crate::yaml::{Limits, Node, kind_of, parse};
 
@@ -55,6 +56,7 @@ fn resolve(root: &Node, surroundings: &Surroundings<'_>, faults: &mut Faults) ->
     let repositories = repositories::read(root.get("repositories"), surroundings, layout.as_ref(), backup.keep, faults);
     let mut resolver = Resolver { minions: surroundings.minions, base: written.domain.as_ref(), backup, hosts: Hosts::default() };
     let (proxy_instance, instances) = resolver.resolve(&written, faults);
+    let (recipients, recipients_file) = encryption::resolve(&written, surroundings, faults);
     let routes = routes::read(root.get("routes"), &mut resolver.hosts, faults);
     Some(Config {
         path: surroundings.path.to_path_buf(),
@@ -77,6 +79,9 @@ fn resolve(root: &Node, surroundings: &Surroundings<'_>, faults: &mut Faults) ->
         routes,
         repositories,
         recipients: Vec::new(),
+        repositories: Vec::new(),
+        recipients,
+        recipients_file,
     })
 }
 

@@ -10,6 +10,7 @@ mod bans;
 pub mod certificates;
 pub mod dns;
 pub mod edit;
+pub mod encryption;
 pub mod home;
 mod hosts;
 mod init;
@@ -146,6 +147,8 @@ pub struct Config {
     pub repositories: Vec<repositories::RepositorySettings>,
     /// Public keys that these are encrypted for; none: they are not.
     pub recipients: Vec<String>,
+    /// The file with further ones; [`encryption::add_listed`] adds them.
+    pub recipients_file: Option<PathBuf>,
 }
 
 impl Config {

@@ -53,6 +53,8 @@ struct Shown<'a> {
     instances: Vec<App<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     routes: Vec<ShownRoute<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption: Option<super::encryption::Shown<'a>>,
 }
 
 #[derive(Serialize)]
@@ -193,6 +195,7 @@ impl<'a> Shown<'a> {
             networks: Networks { range: config.network_range.as_deref(), edge: &config.edge_network },
             instances: config.instances.iter().map(App::of).collect(),
             routes: config.routes.iter().map(ShownRoute::of).collect(),
+            encryption: super::encryption::Shown::of(config),
         }
     }
 }

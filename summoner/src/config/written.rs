@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::{Access, Bans, Proxy, Resources};
 use crate::config::backup::WrittenBackup;
 use crate::config::certificates::Certificates;
+use crate::config::encryption::WrittenEncryption;
 use crate::name::{App, Domain};
 
 /// A value and the bytes of the file that it came from.
@@ -38,6 +39,7 @@ pub(super) struct Written {
     pub(super) daemon: Option<bool>,
     pub(super) parallel: Option<u32>,
     pub(super) bans: Bans,
+    pub(super) encryption: WrittenEncryption,
     pub(super) backup: WrittenBackup,
     pub(super) apps: Vec<WrittenApp>,
 }

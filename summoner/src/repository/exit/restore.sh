@@ -13,10 +13,14 @@ if [ $# -ne 2 ]; then
         manifest=${manifest%/manifest.json}
         [ ! -d "$manifest" ] || echo "${manifest#"$here"/snapshots/}"
     done
+    for manifest in "$here"/snapshots/*/*/manifest.json.age; do
+        [ ! -f "$manifest" ] || { echo "others are encrypted: README.txt says how to decrypt everything first" >&2; break; }
+    done
     exit 2
 fi
 snapshot=$here/snapshots/$1
 instance=${1%%/*}
+[ ! -f "$snapshot/manifest.json.age" ] || { echo "$1 is encrypted: decrypt everything first, README.txt says how" >&2; exit 1; }
 [ -f "$snapshot/manifest.json" ] || { echo "there is no snapshot $1" >&2; exit 1; }
 [ ! -e "$2" ] || { echo "$2 is there already: name a new folder" >&2; exit 1; }
 
@@ -38,7 +42,8 @@ mkdir "$work" "$work/objects" "$work/inodes" "$work/artefacts"
 for file in "$snapshot"/*; do
     name=${file##*/}
     case $name in
-        manifest.json | verified.json) continue ;;
+        # The manifest, and what was found out since.
+        *.json) continue ;;
     esac
     hash=$(sha256sum <"$file")
     grep -q "${hash%% *}" "$snapshot/manifest.json" || { echo "$name is damaged: its hash is not in the manifest" >&2; exit 1; }
