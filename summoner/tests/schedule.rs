@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use support::{Bed, Said};
 
-const BACKUP: &str = "    backup: {dump: nightly, cold: \"0 3 * * 0\", verify: never, forget: never}\n";
+const BACKUP: &str = "    backup: {dump: nightly, cold: \"0 3 * * 0\", verify: never, forget: never, drill: never}\n";
 
 /// A bed at a time, in Paris; no engine answers in it.
 fn bed(now: &str) -> Bed {
