@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::apps::Resolver;
 use super::hosts::Hosts;
-use super::{Backup, Config, Proxy, Surroundings, VERSION, certificates, legacy, repositories, routes, storage, today, values};
-use super::{Backup, Config, Proxy, Surroundings, VERSION, certificates, encryption, legacy, routes, storage, today, values};
+use super::{
+    Backup, Config, Proxy, Surroundings, VERSION, certificates, encryption, legacy, repositories, routes, storage, today, values,
+};
 use crate::fault::{Fault, Faults, Source};
 use crate::yaml::{Limits, Node, kind_of, parse};
 
@@ -78,8 +79,6 @@ fn resolve(root: &Node, surroundings: &Surroundings<'_>, faults: &mut Faults) ->
         instances,
         routes,
         repositories,
-        recipients: Vec::new(),
-        repositories: Vec::new(),
         recipients,
         recipients_file,
     })

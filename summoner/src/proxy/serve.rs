@@ -22,7 +22,7 @@ use crate::plan::route::features::Features;
 use crate::plan::route::files::UserFiles;
 use crate::plan::route::guard::{Guard, Means};
 use crate::plan::route::resolve::{self, Asking, Resolved};
-use crate::plan::route::settings::{Arrangement, ProxySettings};
+use crate::plan::route::settings::Arrangement;
 use crate::vhost::Globals;
 
 /// Networks of the engine that no container is reached on.

@@ -316,7 +316,7 @@ fn the_form_itself_is_checked() {
     insta::assert_snapshot!(faults("version: 1\ndomain: a.org\napps:\n\tghost:\n"), @"config.yml:4:2: a tab indents this line: YAML wants spaces");
     insta::assert_snapshot!(rest("backup:\n  dump: */30 * * * *\n"), @r#"config.yml:5:9: not valid YAML: while parsing node, found unknown anchor (put quotes around a value that begins with a star: "*/30 * * * *")"#);
     insta::assert_snapshot!(rest("backup:\n  dump: * 2 * * *\n"), @r#"config.yml:5:9: not valid YAML: while scanning an anchor or alias, did not find expected alphabetic or numeric character (put quotes around a value that begins with a star: "*/30 * * * *")"#);
-    insta::assert_snapshot!(rest("summoner: {domain: a.org}\nx-mine: anything\n"), @"config.yml:4:1: unknown key `summoner` (allowed: apps, backup, bans, certificates, daemon, domain, email, encryption, networks, parallel, proxy, routes, storage, timezone, version)");
+    insta::assert_snapshot!(rest("summoner: {domain: a.org}\nx-mine: anything\n"), @"config.yml:4:1: unknown key `summoner` (allowed: apps, backup, bans, certificates, daemon, domain, email, encryption, networks, parallel, proxy, repositories, routes, storage, timezone, version)");
     let bomb = (1..10).fold("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned(), |text, n| {
         format!("{text}a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","))
     });
