@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::outside::Address;
 use super::quiet::Quiet;
 use super::schedule::{NEVER, Times};
 use super::today::checked;
@@ -28,6 +29,7 @@ pub(super) struct WrittenBackup {
     downtime_budget: Option<Option<Duration>>,
     jitter: Option<Duration>,
     quiet: Option<Option<Quiet>>,
+    ping: Option<Address>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -58,6 +60,7 @@ impl Default for Backup {
             downtime_budget: None,
             jitter: Duration::ZERO,
             quiet: None,
+            ping: None,
         }
     }
 }
@@ -82,6 +85,7 @@ impl WrittenBackup {
             downtime_budget: value(&mut fields, "downtime_budget", |text| unless(NONE, text, budget), faults),
             jitter: value(&mut fields, "jitter", jitter, faults),
             quiet: value(&mut fields, "quiet", |text| unless(NEVER, text, Quiet::parse), faults),
+            ping: ping(&mut fields, path, faults),
         };
         fields.finish(faults);
         written
@@ -100,6 +104,7 @@ impl WrittenBackup {
             downtime_budget: self.downtime_budget.unwrap_or(base.downtime_budget),
             jitter: self.jitter.unwrap_or(base.jitter),
             quiet: self.quiet.unwrap_or(base.quiet),
+            ping: self.ping.clone(),
         }
     }
 }
@@ -183,6 +188,17 @@ fn jitter(text: &str) -> Result<Duration, String> {
     const MOST: Duration = Duration::from_secs(6 * 3600);
     let jitter = values::duration(text)?;
     if jitter > MOST { Err(format!("{} is more than 6h, and the night would be over", short(text))) } else { Ok(jitter) }
+}
+
+/// Of one app; that of all of them stands at the top, where it is green only while all are well.
+fn ping(fields: &mut Fields<'_>, path: &str, faults: &mut Faults) -> Option<Address> {
+    let what = fields.name("ping");
+    let node = fields.take("ping")?;
+    if path == "backup" {
+        faults.error_with_help(&node.span, "backup.ping would be that of every app", "write `ping:` without anything in front of it");
+        return None;
+    }
+    checked(node, &what, Address::parse, faults)
 }
 
 fn times(fields: &mut Fields<'_>, key: &'static str, faults: &mut Faults) -> Option<Option<Times>> {

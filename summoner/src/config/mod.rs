@@ -17,6 +17,7 @@ mod init;
 mod legacy;
 mod load;
 mod migrate;
+pub mod outside;
 pub mod quiet;
 mod read;
 pub mod repositories;
@@ -149,6 +150,8 @@ pub struct Config {
     pub recipients: Vec<String>,
     /// The file with further ones; [`encryption::add_listed`] adds them.
     pub recipients_file: Option<PathBuf>,
+    /// How the server is seen from outside.
+    pub outside: outside::Outside,
 }
 
 impl Config {
@@ -228,6 +231,8 @@ pub struct Backup {
     pub jitter: Duration,
     /// Hours in which no scheduled job starts.
     pub quiet: Option<Quiet>,
+    /// The address that expects to hear of its good backups.
+    pub ping: Option<outside::Address>,
 }
 
 /// What artefacts are compressed with.

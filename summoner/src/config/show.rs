@@ -1,6 +1,7 @@
 //! The resolved configuration for people and programs; secrets stay hidden.
 
 mod repositories;
+mod outside;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -55,6 +56,10 @@ struct Shown<'a> {
     routes: Vec<ShownRoute<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     encryption: Option<super::encryption::Shown<'a>>,
+    metrics: Option<outside::Metrics>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hooks: Option<outside::ShownHooks<'a>>,
+    ping: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -150,6 +155,8 @@ struct Backup<'a> {
     downtime_budget: Option<String>,
     jitter: String,
     quiet: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ping: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -196,6 +203,9 @@ impl<'a> Shown<'a> {
             instances: config.instances.iter().map(App::of).collect(),
             routes: config.routes.iter().map(ShownRoute::of).collect(),
             encryption: super::encryption::Shown::of(config),
+            metrics: config.outside.metrics_port.map(|port| outside::Metrics { port }),
+            hooks: outside::ShownHooks::of(&config.outside.hooks),
+            ping: config.outside.ping.as_ref().map(outside::hidden),
         }
     }
 }
@@ -326,6 +336,7 @@ impl<'a> Backup<'a> {
             downtime_budget: backup.downtime_budget.map(shown_duration),
             jitter: shown_duration(backup.jitter),
             quiet: backup.quiet.map(|quiet| quiet.to_string()),
+            ping: backup.ping.as_ref().map(outside::hidden),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::routes::network;
 use super::written::{At, Written, WrittenApp};
 use super::{Proxy, Resources};
 use super::{access, bans, certificates, encryption, values};
+use super::{access, bans, certificates, outside, values};
 use crate::fault::Faults;
 use crate::name::Domain;
 use crate::yaml::{Fields, Node, kind_of};
@@ -35,6 +36,7 @@ pub(super) fn read(node: &Node, faults: &mut Faults) -> Option<Written> {
     proxy(&mut fields, &mut written, faults);
     written.bans = bans::read(fields.take("bans"), faults);
     written.encryption = encryption::read(fields.take("encryption"), faults);
+    written.outside = outside::read(&mut fields, faults);
     if let Some(mut networks) = fields.take("networks").and_then(|node| Fields::open(node, "networks", faults)) {
         written.network_range = networks.take("range").and_then(|node| checked(node, "networks.range", values::network_range, faults));
         written.edge_network = networks.take("edge").and_then(|node| checked(node, "networks.edge", values::network_name, faults));

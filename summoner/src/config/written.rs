@@ -7,6 +7,7 @@ use super::{Access, Bans, Proxy, Resources};
 use crate::config::backup::WrittenBackup;
 use crate::config::certificates::Certificates;
 use crate::config::encryption::WrittenEncryption;
+use crate::config::outside::Outside;
 use crate::name::{App, Domain};
 
 /// A value and the bytes of the file that it came from.
@@ -40,6 +41,7 @@ pub(super) struct Written {
     pub(super) parallel: Option<u32>,
     pub(super) bans: Bans,
     pub(super) encryption: WrittenEncryption,
+    pub(super) outside: Outside,
     pub(super) backup: WrittenBackup,
     pub(super) apps: Vec<WrittenApp>,
 }
