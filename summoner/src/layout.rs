@@ -77,6 +77,18 @@ impl Layout {
         self.own().join("runs.json")
     }
 
+    /// What people were told of.
+    #[must_use]
+    pub fn told(&self) -> PathBuf {
+        self.own().join("told.json")
+    }
+
+    /// The lock of whoever changes that.
+    #[must_use]
+    pub fn told_lock(&self) -> PathBuf {
+        self.own().join("told.lock")
+    }
+
     /// The lock of whoever runs scheduled jobs.
     #[must_use]
     pub fn runs_lock(&self) -> PathBuf {
@@ -264,6 +276,12 @@ impl Layout {
     #[must_use]
     pub fn bans(&self) -> PathBuf {
         self.own().join("bans.json")
+    }
+
+    /// Failed sign-ins that are no ban yet.
+    #[must_use]
+    pub fn failed_sign_ins(&self) -> PathBuf {
+        self.own().join("sign-ins.json")
     }
 
     /// The lock of whoever changes that.

@@ -58,6 +58,14 @@ impl Lock {
         Self::take_at(&layout.bans_lock(), "the lock of bans", layout, command, true, now).await
     }
 
+    /// Takes the lock of whoever changes what people were told of; waits, for it is held for as long as a file is written.
+    ///
+    /// # Errors
+    /// Its file cannot be opened.
+    pub async fn take_told(layout: &Layout, now: DateTime<Utc>) -> Result<Self> {
+        Self::take_at(&layout.told_lock(), "the lock of news", layout, "notify", true, now).await
+    }
+
     /// Takes the lock of the one `summoner proxy` that works on this data.
     ///
     /// # Errors

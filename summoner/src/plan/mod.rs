@@ -9,6 +9,7 @@ pub mod cert;
 pub mod deploy;
 pub mod drill;
 pub mod recovery;
+pub mod metrics;
 pub mod restore;
 pub mod retention;
 pub mod route;
@@ -18,6 +19,7 @@ pub mod snapshot;
 pub mod state;
 pub mod status;
 pub mod subnet;
+pub mod told;
 pub mod wanted;
 
 use std::fmt;

@@ -4,6 +4,7 @@
 
 pub mod runs;
 pub mod secrets;
+pub mod told;
 
 use crate::disk;
 use crate::error::{Error, Kind, Result};

@@ -74,6 +74,12 @@ pub struct History {
     /// When the last run began that did what it should.
     #[serde(default)]
     pub last_success: Option<DateTime<Utc>>,
+    /// Runs that ended, ever.
+    #[serde(default)]
+    pub ended: u64,
+    /// Those of them that failed.
+    #[serde(default)]
+    pub failed: u64,
 }
 
 /// What is remembered of all jobs, by their ids.
@@ -149,6 +155,8 @@ impl RunMemory {
         run.message = if run.message.is_empty() { short(message) } else { short(&format!("{}; {message}", run.message)) };
         run.result = result;
         run.ended_at = Some(now);
+        history.ended += 1;
+        history.failed += u64::from(result == Outcome::Failed);
         if result == Outcome::Ok {
             history.last_success = Some(run.at);
         }
@@ -164,7 +172,7 @@ impl RunMemory {
     }
 
     fn entry(&mut self, spec: &JobSpec, now: DateTime<Utc>) -> &mut History {
-        let new = || History { cron: spec.cron.clone(), since: now, runs: Vec::new(), last_success: None };
+        let new = || History { cron: spec.cron.clone(), since: now, runs: Vec::new(), last_success: None, ended: 0, failed: 0 };
         self.jobs.entry(spec.id.clone()).or_insert_with(new)
     }
 }
