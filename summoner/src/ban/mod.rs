@@ -4,6 +4,7 @@
 //! configuration, which nginx itself reads: nothing is lost when either of both restarts, and bans hold while the guard is
 //! absent. `summoner bans` changes the same files; the guard takes that over within half a second.
 
+mod failures;
 mod listen;
 mod reload;
 pub mod sources;
@@ -46,6 +47,8 @@ const RELOAD: Duration = Duration::from_secs(10);
 const TIDY: Duration = Duration::from_secs(60);
 /// A self-test that says the same is written down this often.
 const TEST: Duration = Duration::from_secs(600);
+/// Failed sign-ins that are no ban yet are written down this long after the first of them: a kill forgives no more.
+const FAILURES: Duration = Duration::from_secs(5);
 /// After a failed write or reload.
 const AGAIN: Duration = Duration::from_secs(10);
 /// Events of applications' logs that may wait.
@@ -157,6 +160,8 @@ pub struct Guard<'a, E, N> {
     /// Something is to be written, at this moment.
     write_at: Option<Instant>,
     written: Option<Instant>,
+    /// Failed sign-ins are to be written, at this moment.
+    failures_at: Option<Instant>,
     reload_at: Option<Instant>,
     reloaded: Option<Instant>,
     /// The end of the next ban in a list that nginx cannot read by itself.
@@ -184,6 +189,7 @@ impl<'a, E: Engine, N: Fn() -> DateTime<Utc>> Guard<'a, E, N> {
             test: None,
             write_at: None,
             written: None,
+            failures_at: None,
             reload_at: None,
             reloaded: None,
             next_end: None,
@@ -191,6 +197,7 @@ impl<'a, E: Engine, N: Fn() -> DateTime<Utc>> Guard<'a, E, N> {
         };
         prepare(&guard.setup.layout, (guard.now)()).await?;
         guard.load().await?;
+        guard.recall().await;
         let mut socket = Socket::open(&guard.setup.layout)?;
         let (to, mut events) = mpsc::channel(QUEUE);
         let mut tails = JoinSet::new();
@@ -204,6 +211,9 @@ impl<'a, E: Engine, N: Fn() -> DateTime<Utc>> Guard<'a, E, N> {
         if guard.write_at.is_some() {
             guard.save().await?;
         }
+        if guard.failures_at.is_some() {
+            guard.save_failures().await?;
+        }
         outcome
     }
 
@@ -214,7 +224,7 @@ impl<'a, E: Engine, N: Fn() -> DateTime<Utc>> Guard<'a, E, N> {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tidy.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let due = self.write_at.into_iter().chain(self.reload_at).min();
+            let due = self.write_at.into_iter().chain(self.reload_at).chain(self.failures_at).min();
             tokio::select! {
                 () = &mut stopped => return Ok(()),
                 () = sleep_until(due) => self.act().await,
@@ -244,7 +254,11 @@ impl<'a, E: Engine, N: Fn() -> DateTime<Utc>> Guard<'a, E, N> {
 
     fn hear(&mut self, event: &Event) {
         let now = (self.now)();
-        if let Verdict::Banned(ban) = self.book.hear(&self.setup.policy, &self.ground, event, now) {
+        let verdict = self.book.hear(&self.setup.policy, &self.ground, event, now);
+        if matches!(verdict, Verdict::Counted { .. } | Verdict::Reset | Verdict::Banned(_)) {
+            self.failures_at.get_or_insert_with(|| Instant::now() + FAILURES);
+        }
+        if let Verdict::Banned(ban) = verdict {
             let Ban { subject, until, level, reason, instance, .. } = &ban;
             let message = format!("{subject} is locked out until {} (level {level}): {reason} at {instance}", until.format("%F %T UTC"));
             self.listener.hear(&Told::Note { message });
@@ -286,6 +300,14 @@ impl<'a, E: Engine, N: Fn() -> DateTime<Utc>> Guard<'a, E, N> {
             self.written = Some(Instant::now());
             if saved.is_err() {
                 self.write_at = Some(Instant::now() + AGAIN);
+            }
+            self.complain(saved);
+        }
+        if self.failures_at.is_some_and(|at| at <= now) {
+            self.failures_at = None;
+            let saved = self.save_failures().await;
+            if saved.is_err() {
+                self.failures_at = Some(Instant::now() + AGAIN);
             }
             self.complain(saved);
         }
@@ -374,6 +396,23 @@ impl<'a, E: Engine, N: Fn() -> DateTime<Utc>> Guard<'a, E, N> {
             self.plan_reload();
         }
         Ok(())
+    }
+
+    async fn save_failures(&self) -> Result<()> {
+        let (layout, failures) = (self.setup.layout.clone(), self.book.failures());
+        blocking(move || failures::write(&layout, &failures)).await
+    }
+
+    /// Takes up what was counted before a restart; what cannot be read is told, and keeps nobody from counting.
+    async fn recall(&mut self) {
+        let layout = self.setup.layout.clone();
+        match blocking(move || failures::read(&layout)).await {
+            Ok((failures, damaged)) => {
+                self.book.recall(failures, &self.setup.policy, (self.now)());
+                damaged.into_iter().for_each(|message| self.listener.hear(&Told::Note { message }));
+            }
+            Err(error) => self.complain(Err(error)),
+        }
     }
 
     /// Tells a failure once, until something else happens.

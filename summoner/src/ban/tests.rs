@@ -171,3 +171,25 @@ async fn an_nginx_without_njs_is_told_in_batches_and_a_log_is_followed() {
     bench.until("told again", || count.0.load(Ordering::SeqCst) == 2).await;
     guard.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_forgives_no_failed_sign_in() {
+    let bench = Bench::new();
+    let guard = bench.guard(Vec::new(), None).await;
+    bench.fail("198.51.100.7", 6);
+    bench.fail("198.51.100.8", 10);
+    bench.until("all of them are heard", || bench.who() == ["c6336408"]).await;
+    guard.end().await;
+    assert_eq!(failures::read(&bench.layout).unwrap().0.len(), 6, "written at the end");
+    // Another that is killed after a while: what it counted by then is known.
+    let guard = bench.guard(Vec::new(), None).await;
+    bench.fail("198.51.100.7", 3);
+    bench.until("nine are written", || failures::read(&bench.layout).unwrap().0.len() == 9).await;
+    guard.task.abort();
+    let guard = bench.guard(Vec::new(), None).await;
+    assert_eq!(bench.who(), ["c6336408"], "nobody is locked out by a restart");
+    bench.fail("198.51.100.7", 1);
+    bench.until("the tenth locks out", || bench.who() == ["c6336407", "c6336408"]).await;
+    guard.end().await;
+    assert_eq!(failures::read(&bench.layout).unwrap().0.len(), 0, "a ban has used them up");
+}

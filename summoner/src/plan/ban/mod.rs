@@ -23,6 +23,8 @@ pub use subject::Subject;
 pub const MOST_SUBJECTS: usize = 50_000;
 /// How many are locked out at once: every nginx worker looks them up, and the list is read whole.
 pub const MOST_BANS: usize = 10_000;
+/// Failed sign-ins that outlive a restart; of a flood the newest.
+pub const MOST_FAILURES_KEPT: usize = 20_000;
 /// Forgetting happens in batches, so that a flood of addresses costs little for each.
 const BATCH: usize = MOST_SUBJECTS / 16;
 
@@ -109,6 +111,17 @@ pub struct Ban {
     pub failures: u32,
 }
 
+/// One failed sign-in that is no ban yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Whose.
+    pub subject: Subject,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Where.
+    pub instance: String,
+}
+
 /// What is remembered of one subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Record {
@@ -190,6 +203,39 @@ impl Book {
         record.ban = Some(ban.clone());
         self.bound_bans(now);
         Verdict::Banned(ban)
+    }
+
+    /// Failed sign-ins that are no ban yet, the newest of them: what a restart must not forgive.
+    #[must_use]
+    pub fn failures(&self) -> Vec<Failure> {
+        let of = |(subject, record): (&Subject, &Record)| {
+            let subject = *subject;
+            record.failures.iter().map(move |(at, instance)| Failure { subject, at: *at, instance: instance.clone() }).collect::<Vec<_>>()
+        };
+        let mut all: Vec<Failure> = self.records.iter().flat_map(of).collect();
+        all.sort_by(|a, b| (a.at, a.subject).cmp(&(b.at, b.subject)));
+        let surplus = all.len().saturating_sub(MOST_FAILURES_KEPT);
+        all.drain(..surplus);
+        all
+    }
+
+    /// Remembers failed sign-ins of before a restart, oldest first. By itself it locks out nobody: that takes one more.
+    pub fn recall(&mut self, failures: Vec<Failure>, policy: &Bans, now: DateTime<Utc>) {
+        let window = TimeDelta::from_std(policy.within).unwrap_or(TimeDelta::MAX);
+        let most = usize::try_from(policy.failures.saturating_sub(1)).unwrap_or(usize::MAX);
+        for Failure { subject, at, instance } in failures.into_iter().filter(|failure| failure.at <= now && now - failure.at < window) {
+            if !self.records.contains_key(&subject) {
+                self.make_room();
+            }
+            let record = self.records.entry(subject).or_default();
+            if record.ban.as_ref().is_some_and(|ban| ban.until > now) {
+                continue;
+            }
+            record.seen = record.seen.max(at);
+            record.failures.push_back((at, instance));
+            let surplus = record.failures.len().saturating_sub(most);
+            record.failures.drain(..surplus);
+        }
     }
 
     /// Locks out by hand.

@@ -269,3 +269,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_counted_before_a_restart_counts_and_locks_out_nobody_by_itself() {
+    let (policy, now) = (Bans::default(), DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+    let failure = |address: &str, seconds: i64| Failure {
+        subject: address.parse().unwrap(),
+        at: now - TimeDelta::seconds(seconds),
+        instance: "ghost-a.fr".into(),
+    };
+    let mut book = Book::default();
+    let mut failures: Vec<Failure> = (0..30).rev().map(|second| failure("198.51.100.7", second)).collect();
+    // Out of the window, and from a clock that was wrong.
+    failures.insert(0, failure("198.51.100.8", 601));
+    failures.push(failure("198.51.100.9", -5));
+    book.recall(failures, &policy, now);
+    assert_eq!((book.len(), book.failures().len(), book.bans().count()), (1, 9, 0));
+    let again = book.failures();
+    let mut other = Book::default();
+    other.recall(again.clone(), &policy, now);
+    assert_eq!(other.failures(), again);
+    let mut many = Book::default();
+    let flood = (0..MOST_FAILURES_KEPT + 500).map(|number| Failure {
+        subject: Subject::of(Ipv4Addr::from_bits(0xc633_0000 + u32::try_from(number).unwrap()).into()),
+        at: now,
+        instance: String::new(),
+    });
+    many.recall(flood.collect(), &policy, now);
+    assert_eq!(many.failures().len(), MOST_FAILURES_KEPT);
+}
