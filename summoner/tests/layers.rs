@@ -28,6 +28,7 @@ const LAYERS: [(&str, &[&str]); 4] = [
             "drill",
             "journal",
             "lock",
+            "metrics",
             "nginx",
             "notify",
             "observe",

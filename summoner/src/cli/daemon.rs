@@ -9,7 +9,7 @@ use crate::apply::service;
 use crate::daemon::program::Program;
 use crate::daemon::runner::Setup;
 use crate::daemon::watch::{Load, Watch};
-use crate::daemon::{self, clock, guard, keeper};
+use crate::daemon::{self, clock, guard, keeper, meter};
 use crate::error::{Error, Kind, Result};
 
 /// How often the daemon looks for what a killed command left.
@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let setup = setup(context)?;
     let watch = Watch::new(&setup.config.path, reload(context));
     let runner = Arc::new(program()?);
-    let companions = vec![guard::companion(), keeper::companion()];
+    let companions = vec![guard::companion(), keeper::companion(), meter::companion()];
     let jobs = daemon::run(runner, Arc::new(setup), companions, watch, context.listener(), clock::now, daemon::asked_to_end());
     tokio::select! {
         ended = jobs => ended?,

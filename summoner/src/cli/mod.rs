@@ -21,7 +21,10 @@ mod keys;
 mod lifecycle;
 mod logs;
 mod man;
+mod metrics;
 mod minions;
+mod news;
+mod notify;
 mod open;
 mod plan;
 mod progress;
@@ -119,6 +122,8 @@ enum Command {
     Routes(routes::Args),
     Proxy(proxy::Args),
     Schedule(schedule::Args),
+    Metrics(metrics::Args),
+    Notify(notify::Args),
     RunDue(run_due::Args),
     Daemon(daemon::Args),
     Certs(certs::Args),
@@ -164,6 +169,8 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Routes(args) => routes::run(&context, &args).await,
         Command::Proxy(args) => proxy::run(&context, &args).await,
         Command::Schedule(args) => schedule::run(&context, &args),
+        Command::Metrics(args) => metrics::run(&context, &args).await,
+        Command::Notify(args) => notify::run(&context, &args).await,
         Command::RunDue(args) => run_due::run(&context, &args).await,
         Command::Daemon(args) => daemon::run(&context, &args).await,
         Command::Certs(args) => certs::run(&context, &args).await,

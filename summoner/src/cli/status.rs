@@ -27,6 +27,7 @@ use crate::plan::snapshot::Snapshot;
 use crate::repository::Repository;
 use crate::restore::kept;
 use crate::state::runs;
+use crate::state::told;
 
 /// Show instances, their containers and what needs a person
 #[derive(Debug, clap::Args)]
@@ -48,6 +49,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     certificates(context, &loaded, &mut report).await?;
     guard(&loaded, &mut report)?;
     outside(&loaded, &situation, &mut report);
+    silent(&loaded, &mut report)?;
     if let Some(selected) = selected {
         let ids: Vec<String> = selected.iter().map(|instance| instance.id.to_string()).collect();
         report.only(&ids);
@@ -142,6 +144,19 @@ fn guard(loaded: &Loaded, report: &mut Report) -> Result<()> {
         if refuses {
             problem(test.verdict.sentence().to_owned());
         }
+    }
+    damaged.into_iter().for_each(problem);
+    Ok(())
+}
+
+/// Hooks and pings that nobody hears.
+fn silent(loaded: &Loaded, report: &mut Report) -> Result<()> {
+    let (memory, damaged) = told::load(&loaded.config.layout)?;
+    let mut problem = |message: String| {
+        report.problems.push(Problem { id: "notify", instance: None, message, hint: "summoner notify test".into() });
+    };
+    for (name, silent) in memory.silent {
+        problem(format!("{name} has failed since {}: {}", silent.since.format("%Y-%m-%d %H:%M UTC"), silent.message));
     }
     damaged.into_iter().for_each(problem);
     Ok(())

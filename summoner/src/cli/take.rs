@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::context::{Context, Loaded};
+use super::news::News;
 use super::{plan, select, show, snapshots};
 use crate::apply::World;
 use crate::backup::{self, foreign};
@@ -55,6 +56,16 @@ enum Subject {
     Instance(InstanceId),
     /// Databases of one instance that is not ours.
     Foreign(Vec<ContainerName>),
+}
+
+impl Subject {
+    /// One of config.yml.
+    fn instance(&self) -> Option<&InstanceId> {
+        match self {
+            Self::Instance(id) => Some(id),
+            Self::Foreign(_) => None,
+        }
+    }
 }
 
 impl std::fmt::Display for Subject {
@@ -112,7 +123,9 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
     if how.dry_run {
         return show_plans(context, loaded, engine, &subjects, kind, how).await;
     }
-    let _lock = context.lock(loaded, engine, word).await?;
+    let lock = context.lock(loaded, engine, word).await?;
+    // The scheduler tells of what it asked for by itself: it knows too when a command was killed.
+    let mut news = if how.scheduled { News::default() } else { News::of(loaded) };
     let listener = context.listener();
     let world = context.world(loaded, engine, &*listener);
     let begun = Instant::now();
@@ -122,10 +135,12 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
         let since = Instant::now();
         // Each bears the time at which it was begun, not that of the first.
         let world = World { now: context.now + begun.elapsed(), ..world };
+        news.begun(subject.instance(), kind);
         let result = match subject {
             Subject::Instance(id) => backup::take(&world, id, kind, purpose).await,
             Subject::Foreign(names) => foreign::dump(&world, names, purpose).await.map(Some),
         };
+        news.ended(subject.instance(), kind, &result);
         match result {
             Ok(Some(snapshot)) => {
                 listener.hear(&Event::Ready { instance: subject.to_string(), url: None, elapsed: since.elapsed() });
@@ -146,6 +161,8 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
             failed.push(error);
         }
     }
+    drop(lock);
+    news.tell(context).await;
     if how.json {
         snapshots::json(&taken, &snapshots::Drills::new())?;
     } else if !taken.is_empty() {

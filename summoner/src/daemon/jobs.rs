@@ -11,12 +11,13 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
+use super::outside::{Happened, Teller};
 use super::runner::{Cancel, Runner, Setup};
 use crate::config::Instance;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Listener};
 use crate::minion::catalogue::Catalogue;
-use crate::name::InstanceId;
+use crate::notify::Ended;
 use crate::plan::schedule::{self, Clock, Due, JobSpec, Outcome, RunMemory};
 use crate::state::runs;
 
@@ -30,10 +31,11 @@ pub struct Jobs<R> {
     specs: Vec<JobSpec>,
     memory: RunMemory,
     running: JoinSet<Result<String>>,
-    tasks: HashMap<Id, (String, Option<InstanceId>)>,
+    tasks: HashMap<Id, JobSpec>,
     stop: watch::Sender<bool>,
     cancel: Cancel,
     listener: Box<dyn Listener>,
+    teller: Teller,
     /// Runs of this process that ended, and those of them that failed.
     counts: (usize, usize),
 }
@@ -56,7 +58,13 @@ impl<R: Runner> Jobs<R> {
     ///
     /// # Errors
     /// The history was written by a newer Summoner, or cannot be read.
-    pub async fn open(runner: Arc<R>, setup: Arc<Setup>, listener: Box<dyn Listener>, now: DateTime<Utc>) -> Result<Self> {
+    pub(super) async fn open(
+        runner: Arc<R>,
+        setup: Arc<Setup>,
+        listener: Box<dyn Listener>,
+        teller: Teller,
+        now: DateTime<Utc>,
+    ) -> Result<Self> {
         let (stop, cancel) = Cancel::new();
         let (mut memory, damaged) = runs::load(&setup.config.layout)?;
         if damaged.is_some() {
@@ -65,8 +73,8 @@ impl<R: Runner> Jobs<R> {
         let interrupted = memory.interrupt(now);
         let specs = specs(&setup);
         memory.meet(&specs, now);
-        let mut jobs =
-            Self { runner, setup, specs, memory, running: JoinSet::new(), tasks: HashMap::new(), stop, cancel, listener, counts: (0, 0) };
+        let (running, tasks) = (JoinSet::new(), HashMap::new());
+        let mut jobs = Self { runner, setup, specs, memory, running, tasks, stop, cancel, listener, teller, counts: (0, 0) };
         if let Some(note) = damaged {
             jobs.note(&note);
         }
@@ -106,7 +114,7 @@ impl<R: Runner> Jobs<R> {
         let specs = self.specs.clone();
         let most = usize::try_from(self.setup.config.parallel).unwrap_or(1);
         for due in schedule::due(&specs, &self.memory, clock) {
-            let busy = self.tasks.values().any(|(_, instance)| *instance == due.spec.instance);
+            let busy = self.tasks.values().any(|running| running.instance == due.spec.instance);
             if self.running.len() < most && !busy {
                 self.start(&due, clock.now).await;
             }
@@ -125,6 +133,7 @@ impl<R: Runner> Jobs<R> {
         self.note(&format!("{} begins{said}", due.spec.id));
         self.memory.begin(due.spec, due.attempt, &message, now);
         self.save_or_note().await;
+        self.tell(Happened::Begun(due.spec.clone()), now);
         let (runner, setup, spec, cancel) = (Arc::clone(&self.runner), Arc::clone(&self.setup), due.spec.clone(), self.cancel.clone());
         let task = self.running.spawn(async move {
             let run = runner.run(setup, &spec, cancel);
@@ -132,7 +141,7 @@ impl<R: Runner> Jobs<R> {
                 .await
                 .unwrap_or_else(|_| Err(Error::external(format!("{} took longer than a day and was stopped", spec.id))))
         });
-        self.tasks.insert(task.id(), (due.spec.id.clone(), due.spec.instance.clone()));
+        self.tasks.insert(task.id(), due.spec.clone());
     }
 
     /// Waits for a run to end; for ever when none runs.
@@ -149,7 +158,8 @@ impl<R: Runner> Jobs<R> {
             Ok((task, result)) => (task, result),
             Err(error) => (error.id(), Err(Error::internal("the job broke off").cause(error))),
         };
-        let Some((id, _)) = self.tasks.remove(&task) else { return };
+        let Some(spec) = self.tasks.remove(&task) else { return };
+        let id = spec.id.clone();
         let (outcome, message) = match result {
             Ok(message) => (Outcome::Ok, message),
             Err(error) if error.kind == Kind::Interrupted || self.cancel.is_cancelled() => (Outcome::Interrupted, line(&error)),
@@ -159,6 +169,11 @@ impl<R: Runner> Jobs<R> {
         self.counts.1 += usize::from(outcome != Outcome::Ok);
         self.memory.end(&id, outcome, &message, now);
         self.save_or_note().await;
+        let result = if outcome == Outcome::Ok { Ok(message.clone()) } else { Err(message.clone()) };
+        // What was interrupted is tried again, and has neither gone well nor failed.
+        if outcome != Outcome::Interrupted {
+            self.tell(Happened::Ended(Ended { id: spec.id, job: spec.job, instance: spec.instance, result }), now);
+        }
         if outcome == Outcome::Ok {
             self.note(&format!("{id}: ok: {message}"));
         } else {
@@ -192,7 +207,7 @@ impl<R: Runner> Jobs<R> {
     /// What runs, in words; with what comes next when nothing does.
     #[must_use]
     pub fn status(&self, clock: &Clock) -> String {
-        let mut names: Vec<&str> = self.tasks.values().map(|(id, _)| id.as_str()).collect();
+        let mut names: Vec<&str> = self.tasks.values().map(|running| running.id.as_str()).collect();
         names.sort_unstable();
         match (names.as_slice(), self.next(clock)) {
             ([], None) => "nothing is scheduled".to_owned(),
@@ -205,6 +220,13 @@ impl<R: Runner> Jobs<R> {
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         self.counts
+    }
+
+    /// Hands on what those outside may want to hear of.
+    fn tell(&self, happened: Happened, now: DateTime<Utc>) {
+        if !self.teller.tell(&self.setup, happened, now) {
+            self.note("more happens than hooks and pings can be told of");
+        }
     }
 
     /// Says something that a person should know.

@@ -8,6 +8,9 @@ pub mod companions;
 pub mod guard;
 pub mod jobs;
 pub mod keeper;
+pub mod look;
+pub mod meter;
+mod outside;
 pub mod program;
 pub mod runner;
 mod systemd;
@@ -22,6 +25,7 @@ use chrono::{DateTime, Utc};
 
 use self::companions::{Companion, Companions};
 use self::jobs::Jobs;
+use self::outside::Outside;
 use self::runner::{Runner, Setup};
 use self::tender::Tender;
 use self::watch::Watch;
@@ -36,6 +40,10 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// A job that is told to stop has this long to start its application again. The service's `TimeoutStopSec` is longer.
 const STOP_DEADLINE: Duration = Duration::from_secs(90);
 
+/// News that wait are told within this; what does not arrive is told after the next start.
+const NEWS_DEADLINE: Duration = Duration::from_secs(30);
+/// Where nothing stays, a look at everything and its news are waited for.
+const LOOK_DEADLINE: Duration = Duration::from_secs(180);
 /// Its companions have less: what they hold is written within a second.
 const COMPANIONS_DEADLINE: Duration = Duration::from_secs(15);
 
@@ -55,7 +63,8 @@ pub async fn run<R: Runner>(
     let started_at = now();
     let _lock = Lock::take_runs(&setup.config.layout, "daemon", started_at).await?;
     let mut tender = Tender::new(Arc::clone(&runner));
-    let mut jobs = Jobs::open(runner, setup, listener, started_at).await?;
+    let mut outside = Outside::start(Arc::clone(&runner));
+    let mut jobs = Jobs::open(runner, setup, listener, outside.teller(), started_at).await?;
     let mut companions = Companions::start(companions, jobs.setup());
     systemd::ready();
     tokio::pin!(stopped);
@@ -73,12 +82,14 @@ pub async fn run<R: Runner>(
         let clock = jobs.clock(now(), Some(started_at));
         jobs.start_due(&clock).await;
         tender.start_due(jobs.setup());
+        outside.turn(jobs.setup(), clock.now);
         systemd::alive(&jobs.status(&clock));
         let pause = pause(jobs.next(&clock), clock.now);
         tokio::select! {
             joined = jobs.joined() => jobs.ended(joined, now()).await,
             said = tender.ended() => said.iter().for_each(|said| jobs.note(said)),
             said = companions.said() => jobs.note(&said),
+            said = outside.said() => jobs.note(&said),
             () = tokio::time::sleep(pause) => {}
             () = &mut stopped => break,
         }
@@ -87,6 +98,7 @@ pub async fn run<R: Runner>(
     companions.stop(COMPANIONS_DEADLINE).await.iter().for_each(|said| jobs.note(said));
     tender.stop(STOP_DEADLINE).await;
     jobs.stop(STOP_DEADLINE, &now).await;
+    outside.stop(jobs.setup(), NEWS_DEADLINE).await.iter().for_each(|said| jobs.note(said));
     Ok(())
 }
 
@@ -116,7 +128,8 @@ pub async fn run_due<R: Runner>(
         Err(error) => return Err(error),
     };
     let mut tender = Tender::new(Arc::clone(&runner));
-    let mut jobs = Jobs::open(runner, setup, listener, now()).await?;
+    let mut outside = Outside::start(Arc::clone(&runner));
+    let mut jobs = Jobs::open(runner, setup, listener, outside.teller(), now()).await?;
     tender.start_due(jobs.setup());
     // What cannot be written down would run again at the next call, every five minutes.
     jobs.save().await?;
@@ -124,16 +137,20 @@ pub async fn run_due<R: Runner>(
     loop {
         let clock = jobs.clock(now(), started_at);
         if jobs.start_due(&clock).await == 0 && !tender.runs() {
+            outside.turn(jobs.setup(), clock.now);
+            outside.finish(jobs.setup(), LOOK_DEADLINE).await.iter().for_each(|said| jobs.note(said));
             return Ok(Some(jobs.counts()));
         }
         tokio::select! {
             joined = jobs.joined() => jobs.ended(joined, now()).await,
             said = tender.ended() => said.iter().for_each(|said| jobs.note(said)),
+            said = outside.said() => jobs.note(&said),
             () = &mut stopped => break,
         }
     }
     tender.stop(STOP_DEADLINE).await;
     jobs.stop(STOP_DEADLINE, &now).await;
+    outside.stop(jobs.setup(), NEWS_DEADLINE).await.iter().for_each(|said| jobs.note(said));
     Ok(Some(jobs.counts()))
 }
 

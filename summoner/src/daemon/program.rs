@@ -11,9 +11,11 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, Command};
 
 use super::clock;
+use super::look;
 use super::runner::{Cancel, Runner, Setup};
 use crate::error::{Error, Kind, Result};
 use crate::plan::schedule::{Job, JobSpec};
+use crate::plan::told::Seen;
 
 /// What is kept of the end of its story.
 const KEPT_BYTES: usize = 8 << 10;
@@ -37,6 +39,10 @@ impl Runner for Program {
         }
         words.extend(job.instance.as_ref().map(ToString::to_string));
         self.command(&setup, &words, &job.id, cancel).await
+    }
+
+    async fn look(&self, setup: Arc<Setup>, cancel: Cancel) -> Result<Vec<Seen>> {
+        look::at(&self.path, &setup, &cancel).await
     }
 
     async fn tend(&self, setup: Arc<Setup>, cancel: Cancel) -> Result<String> {
@@ -112,7 +118,7 @@ fn last_line(story: &str) -> String {
 }
 
 /// The last error of a story: what, and why.
-fn message(story: &str) -> Option<String> {
+pub(super) fn message(story: &str) -> Option<String> {
     let (_, error) = story.rsplit_once("error: ")?;
     let mut lines = error.lines();
     let what = lines.next()?.trim();

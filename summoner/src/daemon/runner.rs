@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::minion::catalogue::Catalogue;
 use crate::plan::schedule::JobSpec;
+use crate::plan::told::Seen;
 
 /// A configuration and its catalogue; a job keeps the one that it began with.
 #[derive(Debug)]
@@ -26,6 +27,14 @@ pub trait Runner: Send + Sync + 'static {
     /// # Errors
     /// Whatever failed. Told to stop, it puts things back in order and ends with an error of the kind `Interrupted`.
     fn run(&self, setup: Arc<Setup>, job: &JobSpec, cancel: Cancel) -> impl Future<Output = Result<String>> + Send;
+
+    /// Looks at everything, and gives what needs a person.
+    ///
+    /// # Errors
+    /// It could not be looked at, which needs a person too.
+    fn look(&self, _setup: Arc<Setup>, _cancel: Cancel) -> impl Future<Output = Result<Vec<Seen>>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
 
     /// Tends certificates: asks for what is due, and says what went wrong. Cheap when nothing is due.
     ///
