@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 IMAGE, verdicts = "nginx:1.30.6", []
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SWEEPS = 10
 PREFIX, LABEL, NAME = "/tmp/summoner-bench.", "summoner.bench", f"bench{os.getpid()}"
 HERE = f"{PREFIX}{os.getpid()}"
 SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
@@ -62,16 +63,28 @@ def engine(method, path, body=None):
         raise SystemExit(f"bench: {method} {path}: {answer['message']}")
     return answer
 
-def together(work, items):
-    with ThreadPoolExecutor(4) as pool:
+def together(work, items, threads=8):
+    """An interruption waits for what is under way, and begins nothing more."""
+    pool = ThreadPoolExecutor(threads)
+    try:
         return list(pool.map(work, items))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 def sweep(folder):
     """Removes what bears one of our labels, then the folder: the folder is what tells a later run of a killed one."""
     for label in (f"{LABEL}={folder}", f"summoner.root={folder}/data"):
         query = f"filters=%7B%22label%22%3A%5B%22{label}%22%5D%7D"
-        together(lambda each: engine("DELETE", f"/containers/{each['Id']}?force=1&v=1"), engine("GET", f"/containers/json?all=1&{query}"))
-        together(lambda each: engine("DELETE", f"/networks/{each['Id']}"), engine("GET", f"/networks?{query}"))
+        for left in range(SWEEPS, -1, -1):
+            try:
+                together(lambda each: engine("DELETE", f"/containers/{each['Id']}?force=1&v=1"), engine("GET", f"/containers/json?all=1&{query}"))
+                together(lambda each: engine("DELETE", f"/networks/{each['Id']}"), engine("GET", f"/networks?{query}"))
+                break
+            except SystemExit:
+                # One that was being started when we were interrupted holds its network a moment longer.
+                if not left:
+                    raise
+                time.sleep(1)
     if os.path.ismount(f"{folder}/data"):
         subprocess.run(["umount", f"{folder}/data"], check=True)
     shutil.rmtree(folder, ignore_errors=True)

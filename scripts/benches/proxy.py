@@ -1,9 +1,8 @@
 """What `summoner proxy` costs, beside a stand-in for nginx-proxy's arrangement on the same nginx."""
 import json, os, pathlib, re, select, shutil, signal, socket, ssl, subprocess, sys, threading, time
-from concurrent.futures import ThreadPoolExecutor
 
 from . import bed
-from .bed import HERE, IMAGE, LABEL, NAME, SOCKET, engine, note, row
+from .bed import HERE, IMAGE, LABEL, NAME, SOCKET, engine, note, row, together
 from .standin import Engine
 
 ECHO, FILTER = "summoner/echo:1", f"label={LABEL}={HERE}"
@@ -27,10 +26,6 @@ def act(verb, which, talk=None):
     said = answer.read()
     if answer.status >= 400 and answer.status != 409:
         raise SystemExit(f"bench: {verb} {which}: {said}")
-
-def many(work, items, threads=8):
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, items))
 
 class Side:
     """A proxy under test: its container with nginx, and the process that watches the engine."""
@@ -104,11 +99,11 @@ def begin(hosts=HOSTS):
     subnet = next(f"10.{n}" for n in range(100, 200) if f"10.{n}." not in taken)
     engine("POST", "/networks/create", {"Name": BRIDGE, "Labels": {LABEL: HERE}, "IPAM": {"Config": [{"Subnet": f"{subnet}.0.0/16"}]}})
     names = [f"h{number}.bench" for number in range(hosts)]
-    ids = many(lambda each: create(each, each), names)
-    many(lambda each: act("start", each), ids)
+    ids = together(lambda each: create(each, each), names)
+    together(lambda each: act("start", each), ids)
     sides = Ours(), Theirs()
     for side in sides:
-        many(lambda each: side.wait(each, seconds=COMES * 4), names)
+        together(lambda each: side.wait(each, seconds=COMES * 4), names)
         side.pause()
     return sides
 
@@ -145,7 +140,8 @@ def live(sides):
 class Paced(threading.Thread):
     """Clients that keep their connections and look, before they send, whether the server has closed."""
     def __init__(self, address, host, clients=4):
-        super().__init__()
+        # Should we be interrupted, it keeps nobody from ending.
+        super().__init__(daemon=True)
         self.address, self.request = address, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
         self.talks, self.sent, self.lost, self.ends = [None] * clients, 0, 0, False
 
@@ -192,21 +188,21 @@ def lost(sides):
         note(f"of {ours[1]:,} requests; the stand-in of {theirs[1]:,}")
 
 def burst(sides):
-    made = many(lambda number: create(f"burst{number}", f"burst{number}.bench"), range(BURST))
+    made = together(lambda number: create(f"burst{number}", f"burst{number}.bench"), range(BURST))
     hosts, counted = [f"burst{number}.bench" for number in range(BURST)], {}
 
     def measure(side):
         seen, ends = set(), threading.Event()
 
         def watch():
-            while not ends.wait(0.02):
+            while not ends.wait(0.1):
                 seen.update(side.workers())
 
         before = side.workers()
-        watcher = threading.Thread(target=watch)
+        watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         since = time.monotonic()
-        many(lambda each: act("start", each), made, 32)
+        together(lambda each: act("start", each), made, 32)
         started = time.monotonic()
         for host in hosts:
             side.wait(host, seconds=COMES * 4)
@@ -220,7 +216,7 @@ def burst(sides):
         side.resume()
         time.sleep(SETTLED)
         measure(side)
-        many(lambda each: act("kill", each), made, 32)
+        together(lambda each: act("kill", each), made, 32)
         side.wait(hosts[-1], b"503", COMES * 4)
         side.pause()
     (ours, ours_after, ours_start, reloads), (theirs, theirs_after, theirs_start, more) = (counted[side] for side in sides)
@@ -240,9 +236,9 @@ def used(pid):
 def watcher(sides):
     """On the host's network: a bridge takes 1,023 containers, and none of these has anything to say."""
     quiet = {"Entrypoint": ["/bin/sleep"], "Cmd": ["infinity"]}
-    made = many(lambda number: create(f"many{number}", f"many{number}.bench", "host", **quiet), range(MANY - HOSTS))
+    made = together(lambda number: create(f"many{number}", f"many{number}.bench", "host", **quiet), range(max(0, MANY - HOSTS)))
     which = create("ticks", "ticks.bench")
-    many(lambda each: act("start", each), made)
+    together(lambda each: act("start", each), made)
     for side in sides:
         side.resume()
         act("start", which)
@@ -330,9 +326,15 @@ def measure(parts):
     for part in (part for name, part in PARTS.items() if name in (parts or PARTS)):
         part(sides)
 
-def main(parts, doc):
-    global SUMMONER
-    SUMMONER = f"{HERE}/summoner"
+def main(words, doc):
+    global SUMMONER, BURST, MANY
+    SUMMONER, parts = f"{HERE}/summoner", list(words)
+    if "--containers" in parts:
+        at = parts.index("--containers")
+        if not "".join(parts[at + 1:at + 2]).isdigit():
+            sys.exit(print(doc) or 2)
+        BURST = MANY = int(parts[at + 1])
+        del parts[at:at + 2]
     if set(parts) - set(PARTS):
         sys.exit(print(doc) or 2)
     bed.prepare((IMAGE, ECHO), ("wrk", "nsenter", "openssl", "pgrep"), doc)
