@@ -81,8 +81,6 @@ fn resolve(root: &Node, surroundings: &Surroundings<'_>, faults: &mut Faults) ->
         repositories,
         recipients,
         recipients_file,
-        repositories: Vec::new(),
-        recipients: Vec::new(),
         outside: written.outside,
     })
 }

@@ -275,8 +275,7 @@ fn schedules_are_checked() {
     config.yml:4:134: backup.keep.within: `long` is no length of time: write 30s, 10m, 6h, 30d or 4w
     config.yml:5:44: this keeps no backup at all (at least one of last, hourly, daily, weekly, monthly, yearly is 1 or more, or `within` is set)
     config.yml:5:113: at_most: 0 keeps no backup at all (1 or more; the newest good one always stays)
-    config.yml:5:127: unknown key `parallel` in apps.wekan.backup (allowed: cold, compression, downtime_budget, drill, dump, forget, jitter, keep, quiet, verify)
-    config.yml:5:127: unknown key `parallel` in apps.wekan.backup (allowed: cold, compression, downtime_budget, dump, forget, jitter, keep, ping, quiet, verify)
+    config.yml:5:127: unknown key `parallel` in apps.wekan.backup (allowed: cold, compression, downtime_budget, drill, dump, forget, jitter, keep, ping, quiet, verify)
     "#);
     let (config, _) = loaded(
         "version: 1\ndomain: a.org\nemail: you@a.org\nbackup: {cold: '@weekly', verify: every 7d, keep: {last: 9, within: 30d, at_most: 50}}\napps: {ghost: {backup: {dump: never, keep: {daily: 30, at_most: none}}}}\n",
@@ -317,8 +316,7 @@ fn the_form_itself_is_checked() {
     insta::assert_snapshot!(faults("version: 1\ndomain: a.org\napps:\n\tghost:\n"), @"config.yml:4:2: a tab indents this line: YAML wants spaces");
     insta::assert_snapshot!(rest("backup:\n  dump: */30 * * * *\n"), @r#"config.yml:5:9: not valid YAML: while parsing node, found unknown anchor (put quotes around a value that begins with a star: "*/30 * * * *")"#);
     insta::assert_snapshot!(rest("backup:\n  dump: * 2 * * *\n"), @r#"config.yml:5:9: not valid YAML: while scanning an anchor or alias, did not find expected alphabetic or numeric character (put quotes around a value that begins with a star: "*/30 * * * *")"#);
-    insta::assert_snapshot!(rest("summoner: {domain: a.org}\nx-mine: anything\n"), @"config.yml:4:1: unknown key `summoner` (allowed: apps, backup, bans, certificates, daemon, domain, email, encryption, networks, parallel, proxy, repositories, routes, storage, timezone, version)");
-    insta::assert_snapshot!(rest("summoner: {domain: a.org}\nx-mine: anything\n"), @"config.yml:4:1: unknown key `summoner` (allowed: apps, backup, bans, certificates, daemon, domain, email, hooks, metrics, networks, parallel, ping, proxy, routes, storage, timezone, version)");
+    insta::assert_snapshot!(rest("summoner: {domain: a.org}\nx-mine: anything\n"), @"config.yml:4:1: unknown key `summoner` (allowed: apps, backup, bans, certificates, daemon, domain, email, encryption, hooks, metrics, networks, parallel, ping, proxy, repositories, routes, storage, timezone, version)");
     let bomb = (1..10).fold("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned(), |text, n| {
         format!("{text}a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","))
     });
