@@ -299,6 +299,14 @@ fn what_all_hosts_share() {
             # Every map of ours needs its variables, also where no site sets them.
             set $upgrade_policy none;
             set $upstream_keepalive false;
+            location ^~ /.well-known/acme-challenge/ {
+                auth_basic off;
+                auth_request off;
+                allow all;
+                root /usr/share/nginx/html;
+                default_type text/plain;
+                try_files $uri =404;
+            }
             root /etc/nginx/summoner/current/pages;
             error_page 404 /unknown.html;
             location / {
