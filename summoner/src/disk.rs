@@ -54,6 +54,18 @@ pub fn write_unflushed(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     file.set_permissions(fs::Permissions::from_mode(mode)).map_err(|e| fail(&e))
 }
 
+/// Replaces a file that can be made again: whole or as it was, until the power fails; it lasts once it is flushed.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn replace_unflushed(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let fail = |source: &io::Error| Error::io("write", path, source);
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder_of(path)?).map_err(|e| fail(&e))?;
+    file.write_all(bytes).map_err(|e| fail(&e))?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(|e| fail(&e))?;
+    file.persist(path).map(drop).map_err(|e| fail(&e.error))
+}
+
 /// Waits until a file or folder is on disk.
 ///
 /// # Errors
@@ -91,11 +103,19 @@ pub fn write_in_place(path: &Path, text: &str) -> Result<()> {
 /// # Errors
 /// When the folder cannot be written.
 pub fn link_atomic(target: &Path, path: &Path) -> Result<()> {
+    link_unflushed(target, path)?;
+    sync_folder(folder_of(path)?)
+}
+
+/// As [`link_atomic`], for a link that can be made again; it lasts once its folder is flushed.
+///
+/// # Errors
+/// As [`link_atomic`].
+pub fn link_unflushed(target: &Path, path: &Path) -> Result<()> {
     let folder = folder_of(path)?;
     let link = |at: &Path| crash::room().and_then(|()| std::os::unix::fs::symlink(target, at));
     let made = tempfile::Builder::new().prefix(TEMPORARY).make_in(folder, link).map_err(|e| Error::io("make a link in", folder, &e))?;
-    made.into_temp_path().persist(path).map_err(|e| Error::io("replace the link", path, &e.error))?;
-    sync_folder(folder)
+    made.into_temp_path().persist(path).map_err(|e| Error::io("replace the link", path, &e.error))
 }
 
 /// Makes a folder (and its parents, 0755) with this mode and owner; true when it was not there. One that is there is

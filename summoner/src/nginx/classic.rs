@@ -16,6 +16,8 @@ use crate::plan::route::Generation;
 
 /// The file that is ours among the owner's.
 pub const FILE: &str = "default.conf";
+/// The folder of a part that is tested.
+const PART: &str = "part";
 /// How many generations stay.
 const KEPT: usize = 3;
 /// Far above 3,000 hosts.
@@ -56,7 +58,7 @@ impl Classic {
     /// The generation that was put in place last and is still there.
     pub(super) fn current(&self) -> Result<Option<String>> {
         let Some(placed) = disk::read_if_there(&self.folder.join(FILE), MAX_BYTES)? else { return Ok(None) };
-        for folder in disk::files_in(&self.generations())? {
+        for folder in disk::files_in(&self.generations())?.into_iter().filter(|folder| !folder.ends_with(PART)) {
             if disk::read_if_there(&folder.join(FILE), MAX_BYTES)?.as_ref() == Some(&placed) {
                 return Ok(folder.file_name().and_then(|name| name.to_str()).map(str::to_owned));
             }
@@ -70,7 +72,16 @@ impl Classic {
     }
 
     pub(super) fn write(&self, generation: &Generation) -> Result<()> {
-        let folder = self.generation(&generation.id);
+        self.lay(generation, &generation.id)
+    }
+
+    pub(super) fn write_part(&self, part: &Generation) -> Result<String> {
+        self.lay(part, PART)?;
+        Ok(self.candidate(PART))
+    }
+
+    fn lay(&self, generation: &Generation, name: &str) -> Result<()> {
+        let folder = self.generation(name);
         disk::remove_tree(&folder)?;
         for (name, text) in &generation.files {
             let path = folder.join(name);
@@ -86,7 +97,7 @@ impl Classic {
                 includes.push_str(&format!("include {}/{name};\n", self.inside));
             }
         }
-        includes.push_str(&format!("include {}/{FILE};", self.inside_of(&generation.id)));
+        includes.push_str(&format!("include {}/{FILE};", self.inside_of(name)));
         let text = match INCLUDE.as_ref() {
             Some(include) => include.replace(&self.stock, NoExpand(&includes)).into_owned(),
             None => self.stock.clone(),
@@ -105,7 +116,12 @@ impl Classic {
     pub(super) fn point(&self, id: &str) -> Result<()> {
         let source = self.generation(id).join(FILE);
         let text = disk::read_if_there(&source, MAX_BYTES)?.ok_or_else(|| Error::external(format!("{} is gone", source.display())))?;
-        disk::write_atomic(&self.folder.join(FILE), &text, 0o644)
+        disk::replace_unflushed(&self.folder.join(FILE), &text, 0o644)
+    }
+
+    pub(super) fn flush(&self) -> Result<()> {
+        disk::flush(&self.folder.join(FILE))?;
+        disk::flush(&self.folder)
     }
 
     pub(super) fn remove(&self, id: &str) -> Result<()> {
@@ -117,7 +133,7 @@ impl Classic {
         let mut others = disk::files_in(&self.generations())?;
         others.retain(|path| {
             let name = path.file_name().and_then(|name| name.to_str());
-            name != Some(id) && name != previous
+            name != Some(id) && name != previous && name != Some(PART)
         });
         others.sort_by_key(|path| std::cmp::Reverse(age(path)));
         let kept = KEPT - 1 - usize::from(previous.is_some_and(|previous| previous != id));

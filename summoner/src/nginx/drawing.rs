@@ -50,11 +50,90 @@ impl Drawing<'_> {
 }
 
 impl Drawn {
-    /// What is written of a host.
-    pub(super) fn text(&self, host: &str) -> Option<String> {
-        let part = self.hosts.get(host)?;
-        let text = self.generation.files.get(&part.file)?;
-        let Some((first, last)) = part.lines else { return Some(text.clone()) };
-        Some(text.lines().skip(first.saturating_sub(1)).take(last.saturating_sub(first) + 1).collect::<Vec<_>>().join("\n"))
+    /// What is written of each host.
+    pub(super) fn texts(&self) -> BTreeMap<&str, &str> {
+        let mut begins: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut texts = BTreeMap::new();
+        for (host, part) in &self.hosts {
+            let Some(text) = self.generation.files.get(&part.file) else { continue };
+            let range = part.lines.map_or(0..text.len(), |(first, last)| {
+                let begins = begins
+                    .entry(&part.file)
+                    .or_insert_with(|| std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect());
+                let at = |line: usize| begins.get(line).copied().unwrap_or(text.len());
+                at(first.saturating_sub(1))..at(last)
+            });
+            texts.insert(host.as_str(), &text[range]);
+        }
+        texts
+    }
+
+    /// The hosts that are written otherwise than before; None when what all share is, or when one has gone: then all count.
+    pub(super) fn changed(&self, before: &Self) -> Option<BTreeSet<&str>> {
+        let (texts, old) = (self.texts(), before.texts());
+        let gone = old.keys().any(|host| !texts.contains_key(host));
+        if gone || self.shared() != before.shared() {
+            return None;
+        }
+        Some(texts.into_iter().filter(|(host, text)| old.get(host) != Some(text)).map(|(host, _)| host).collect())
+    }
+
+    /// What nginx reads of all hosts together, whichever generation it is.
+    fn shared(&self) -> BTreeMap<String, String> {
+        let files = self.only(&BTreeSet::new()).files.into_iter().filter(|(name, _)| name.ends_with(".conf"));
+        // Empty lines keep the place of the hosts.
+        let words = |text: String| text.replace(&self.generation.id, "").lines().filter(|line| !line.is_empty()).collect();
+        files.map(|(name, text)| (name, words(text))).collect()
+    }
+
+    /// What nginx reads of these hosts alone; every line stays where it was.
+    pub(super) fn only(&self, hosts: &BTreeSet<&str>) -> Generation {
+        let mut files = self.generation.files.clone();
+        // Pages are read when somebody asks for them.
+        files.retain(|name, _| !name.ends_with(".html"));
+        let mut blank: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+        for (_, part) in self.hosts.iter().filter(|(host, _)| !hosts.contains(host.as_str())) {
+            match part.lines {
+                Some((first, last)) => blank.entry(&part.file).or_default().extend(first..=last),
+                None => drop(files.remove(&part.file)),
+            }
+        }
+        for (file, numbers) in blank {
+            if let Some(text) = files.get_mut(file) {
+                let kept = |(number, line): (usize, &str)| if numbers.contains(&number) { "\n".to_owned() } else { format!("{line}\n") };
+                *text = (1..).zip(text.lines()).map(kept).collect();
+            }
+        }
+        Generation { id: self.generation.id.clone(), files }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(settings: &ProxySettings, hosts: &[&str]) -> Drawn {
+        let sites: Vec<Site> = hosts.iter().map(|host| route::site(&route::sample(host), settings)).collect();
+        let drawing = Drawing { sites: &sites, settings };
+        drawing.draw(&drawing.hosts())
+    }
+
+    #[test]
+    fn what_changed_is_told_and_written_alone_with_its_lines_in_place() {
+        for settings in [ProxySettings::own(80, 443, "edge"), ProxySettings::classic()] {
+            let (before, after) = (drawn(&settings, &["a.fr", "c.fr"]), drawn(&settings, &["a.fr", "b.fr", "c.fr"]));
+            let changed = after.changed(&before).unwrap();
+            assert_eq!(changed, BTreeSet::from(["b.fr"]));
+            assert_eq!(before.changed(&after), None, "something else may have needed the one that is gone");
+            let other = ProxySettings { acme_unknown_host: !settings.acme_unknown_host, ..settings.clone() };
+            assert_eq!(drawn(&other, &["a.fr", "c.fr"]).changed(&before), None, "all share it");
+            let only = after.only(&changed);
+            let text: String = only.files.iter().filter(|(name, _)| name.ends_with(".conf")).map(|(_, text)| text.as_str()).collect();
+            assert!(text.contains("server_name b.fr") && !text.contains("a.fr") && text.contains(&after.generation.id), "{text}");
+            let part = &after.hosts["b.fr"];
+            let line = |generation: &Generation| generation.files[&part.file].lines().position(|line| line.contains("server_name b.fr"));
+            assert_eq!(line(&only), line(&after.generation));
+            assert!(after.texts()["b.fr"].contains("server_name b.fr") && !after.texts()["b.fr"].contains("a.fr"));
+        }
     }
 }

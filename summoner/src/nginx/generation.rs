@@ -18,7 +18,7 @@ const PREFIX: &str = "gen-";
 /// The main file of a generation.
 const MAIN: &str = "nginx.conf";
 /// The folder of a part that is tested; a temporary name, so the broom takes one that a crash left.
-const TRIAL: &str = ".new-trial";
+const PART: &str = ".new-part";
 /// How many generations stay, the current one among them.
 const KEPT: usize = 3;
 /// Far above the file of any host.
@@ -55,9 +55,9 @@ pub(super) fn starts(layout: &Layout, id: &str) -> bool {
     folder(layout, id).join(MAIN).is_file()
 }
 
-/// Points the link.
+/// Points the link; [`flush`] makes it last.
 pub(super) fn point(layout: &Layout, id: &str) -> Result<()> {
-    disk::link_atomic(Path::new(&folder_name(id)), &layout.nginx_current())
+    disk::link_unflushed(Path::new(&folder_name(id)), &layout.nginx_current())
 }
 
 fn fill(target: &Path, generation: &Generation) -> Result<()> {
@@ -84,7 +84,7 @@ pub(super) fn write(layout: &Layout, generation: &Generation, before: Option<&Ge
         let draft = layout.nginx_generation(&format!("{}{}", disk::TEMPORARY, generation.id));
         remove_folder(&draft)?;
         let source = before.map(|before| (folder(layout, &before.id), before));
-        lay(&draft, generation, |_| true, source.as_ref().map(|(folder, before)| (folder.as_path(), *before)))?;
+        lay(&draft, generation, source.as_ref().map(|(folder, before)| (folder.as_path(), *before)))?;
         fs::rename(&draft, &target).map_err(|e| Error::io("rename to", &target, &e))?;
         true
     };
@@ -95,19 +95,18 @@ pub(super) fn write(layout: &Layout, generation: &Generation, before: Option<&Ge
 }
 
 /// A part of a generation for `nginx -t` alone; gives its folder's name.
-pub(super) fn write_trial(layout: &Layout, generation: &Generation, holds: impl Fn(&str) -> bool) -> Result<&'static str> {
-    remove_trial(layout)?;
-    let source = (folder(layout, &generation.id), generation);
-    lay(&layout.nginx_generation(TRIAL), generation, holds, Some((&source.0, source.1)))?;
-    Ok(TRIAL)
+pub(super) fn write_part(layout: &Layout, part: &Generation, of: &Generation) -> Result<&'static str> {
+    remove_part(layout)?;
+    lay(&layout.nginx_generation(PART), part, Some((&folder(layout, &of.id), of)))?;
+    Ok(PART)
 }
 
-pub(super) fn remove_trial(layout: &Layout) -> Result<()> {
-    remove_folder(&layout.nginx_generation(TRIAL))
+fn remove_part(layout: &Layout) -> Result<()> {
+    remove_folder(&layout.nginx_generation(PART))
 }
 
 /// Files without a wait for the disk, linked to `before` where they are the same.
-fn lay(target: &Path, generation: &Generation, holds: impl Fn(&str) -> bool, before: Option<(&Path, &Generation)>) -> Result<()> {
+fn lay(target: &Path, generation: &Generation, before: Option<(&Path, &Generation)>) -> Result<()> {
     let make = |folder: &Path| {
         let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
         made.map_err(|e| Error::io("make the folder", folder, &e))
@@ -115,7 +114,7 @@ fn lay(target: &Path, generation: &Generation, holds: impl Fn(&str) -> bool, bef
     make(target)?;
     make(&target.join(HOSTS))?;
     let mut folders = BTreeSet::from([target.to_owned(), target.join(HOSTS)]);
-    for (name, text) in generation.files.iter().filter(|(name, _)| holds(name)) {
+    for (name, text) in &generation.files {
         let path = target.join(name);
         if let Some(parent) = path.parent().filter(|parent| !folders.contains(*parent)) {
             make(parent)?;
@@ -133,6 +132,8 @@ fn lay(target: &Path, generation: &Generation, holds: impl Fn(&str) -> bool, bef
 
 /// Waits for the disk: nginx alone must come up from it.
 pub(super) fn flush(layout: &Layout, id: &str) -> Result<()> {
+    // Its links would pass for those of a generation before.
+    remove_part(layout)?;
     let target = folder(layout, id);
     let mut folders = vec![target];
     while let Some(folder) = folders.pop() {

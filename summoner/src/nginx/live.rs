@@ -131,8 +131,11 @@ impl<'a, E: Engine> Live<'a, E> {
     /// # Errors
     /// nginx refuses even a configuration without hosts, or does not take the new one: the old one is back then.
     pub async fn install(&mut self, drawing: &Drawing<'_>, container: Option<&Described>) -> Result<Came> {
+        let begun = Instant::now();
+        let stage = |what: &str| tracing::debug!(ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), what, "nginx");
         let address = self.runner.address_in(container).await?;
         let Fit { drawn, written, mut closed } = self.acceptable(drawing, address.is_some()).await?;
+        stage("accepts it");
         let id = drawn.generation.id.clone();
         let previous = self.place.current()?;
         // What was mended may have been loaded while it was broken.
@@ -148,6 +151,7 @@ impl<'a, E: Engine> Live<'a, E> {
             if let Some(address) = address {
                 self.reload(address, &id, previous.as_deref()).await?;
                 (live, confirmed) = (true, Some(Instant::now()));
+                stage("runs it");
             }
             crash::point();
             let (place, settled) = (self.place.clone(), id.clone());
@@ -188,10 +192,11 @@ impl<'a, E: Engine> Live<'a, E> {
                 Some(output) => self.culprits(&output, drawing, &drawn).await?,
             };
             self.place.discard(&drawn.generation.id)?;
+            let texts = drawn.texts();
             for culprit in culprits {
                 hosts.remove(&culprit.host);
-                if let Some(text) = drawn.text(&culprit.host) {
-                    self.refused.insert(culprit.host.clone(), Refused { text, reason: culprit.reason.clone() });
+                if let Some(text) = texts.get(culprit.host.as_str()) {
+                    self.refused.insert(culprit.host.clone(), Refused { text: (*text).to_owned(), reason: culprit.reason.clone() });
                 }
                 closed.push(culprit);
             }
@@ -200,25 +205,31 @@ impl<'a, E: Engine> Live<'a, E> {
 
     /// Hosts that nginx refused as they are written now.
     fn known_refused(&self, drawn: &Drawn) -> Vec<Closed> {
-        let same = self.refused.iter().filter(|(host, refused)| drawn.text(host).as_deref() == Some(&refused.text));
+        if self.refused.is_empty() {
+            return Vec::new();
+        }
+        let texts = drawn.texts();
+        let same = self.refused.iter().filter(|(host, refused)| texts.get(host.as_str()) == Some(&refused.text.as_str()));
         same.map(|(host, refused)| Closed { host: host.clone(), reason: refused.reason.clone() }).collect()
     }
 
     /// What nginx says against a configuration that is on disk; None when it accepts it. Where all else was accepted
-    /// before, what all share and the hosts that changed are enough: two hosts never share a name of anything.
+    /// before, what all share and the hosts that changed are enough: two hosts of ours never share a name of anything. A
+    /// file of the owner's may need a host that is left out of such a part, so what is refused is asked about as a whole.
     async fn refusal(&mut self, drawn: &Drawn, runs: bool) -> Result<Option<String>> {
         if !runs && matches!(self.runner, Runner::Container(_)) {
             // It cannot be asked; but when it could not start, it said why.
             let said = self.runner.complaints().await;
             return Ok(Some(said).filter(|said| !culprit::named(said, drawn).is_empty()));
         }
-        let changed: Option<BTreeSet<&str>> = self.accepted.as_ref().map(|accepted| {
-            let differs = |file: &&String| accepted.generation.files.get(*file) != drawn.generation.files.get(*file);
-            drawn.generation.files.keys().filter(differs).map(String::as_str).collect()
-        });
-        let file = self.place.candidate(&drawn.generation, changed.as_ref())?;
+        if let Some(changed) = self.accepted.as_ref().and_then(|accepted| drawn.changed(accepted)) {
+            let file = self.place.write_part(&drawn.only(&changed), &drawn.generation)?;
+            if self.runner.test(&file).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        let file = self.place.candidate(&drawn.generation.id);
         let said = self.runner.test(&file).await?;
-        self.place.tested()?;
         let lost = format!("open() \"{file}\" failed (2:");
         self.blind = said.as_ref().is_some_and(|said| said.contains(&lost));
         Ok(said)
@@ -253,9 +264,7 @@ impl<'a, E: Engine> Live<'a, E> {
 
     async fn alone(&self, drawn: &Drawn) -> Result<Option<String>> {
         self.place.write(&drawn.generation, None)?;
-        let file = self.place.candidate(&drawn.generation, None)?;
-        let said = self.runner.test(&file).await?;
-        self.place.tested()?;
+        let said = self.runner.test(&self.place.candidate(&drawn.generation.id)).await?;
         self.place.discard(&drawn.generation.id)?;
         Ok(said)
     }

@@ -1,13 +1,11 @@
 //! Where nginx's files lie: in generation folders of ours with a link to the current one, or as `conf.d/default.conf`
 //! beside the owner's own files.
 
-use std::collections::BTreeSet;
-
 use super::classic::Classic;
 use super::generation;
 use crate::error::Result;
 use crate::layout::Layout;
-use crate::plan::route::{Generation, HOSTS, INSIDE};
+use crate::plan::route::{Generation, INSIDE};
 
 /// Where, and so how they are swapped.
 #[derive(Debug, Clone)]
@@ -45,32 +43,23 @@ impl Place {
         }
     }
 
-    /// The main file to test, as nginx sees it: with these files of the hosts alone, or None with all.
-    pub(super) fn candidate(&self, generation: &Generation, changed: Option<&BTreeSet<&str>>) -> Result<String> {
+    /// The main file to test, as nginx sees it.
+    pub(super) fn candidate(&self, id: &str) -> String {
         match self {
-            Self::Own(layout) => {
-                let hosts = format!("{HOSTS}/");
-                let shared = |file: &&&str| !file.starts_with(&hosts) && file.ends_with(".conf") && **file != "marker.conf";
-                // What all share changed: then all are tested with it.
-                let Some(changed) = changed.filter(|changed| !changed.iter().any(|file| shared(&file))) else {
-                    return Ok(format!("{INSIDE}/{}/nginx.conf", generation::folder_name(&generation.id)));
-                };
-                let folder = generation::write_trial(layout, generation, |file| !file.starts_with(&hosts) || changed.contains(file))?;
-                Ok(format!("{INSIDE}/{folder}/nginx.conf"))
-            }
-            Self::Classic(classic) => Ok(classic.candidate(&generation.id)),
+            Self::Own(_) => format!("{INSIDE}/{}/nginx.conf", generation::folder_name(id)),
+            Self::Classic(classic) => classic.candidate(id),
         }
     }
 
-    /// The test is over.
-    pub(super) fn tested(&self) -> Result<()> {
+    /// Writes a part of a generation that is on disk, to be tested and no more; gives its main file as nginx sees it.
+    pub(super) fn write_part(&self, part: &Generation, of: &Generation) -> Result<String> {
         match self {
-            Self::Own(layout) => generation::remove_trial(layout),
-            Self::Classic(_) => Ok(()),
+            Self::Own(layout) => Ok(format!("{INSIDE}/{}/nginx.conf", generation::write_part(layout, part, of)?)),
+            Self::Classic(classic) => classic.write_part(part),
         }
     }
 
-    /// Puts it in place.
+    /// Puts it in place; it lasts once it is settled.
     pub(super) fn point(&self, id: &str) -> Result<()> {
         match self {
             Self::Own(layout) => generation::point(layout, id),
@@ -96,7 +85,10 @@ impl Place {
                 generation::flush(layout, id)?;
                 generation::prune(layout, id, previous)
             }
-            Self::Classic(classic) => classic.prune(id, previous),
+            Self::Classic(classic) => {
+                classic.flush()?;
+                classic.prune(id, previous)
+            }
         }
     }
 }
