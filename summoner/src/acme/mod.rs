@@ -62,6 +62,10 @@ pub struct Places {
     pub memory: PathBuf,
     /// The lock of whoever asks them.
     pub lock: PathBuf,
+    /// Whose the files of certificates are, by uid and gid; None leaves it.
+    pub owner: Option<(u32, u32)>,
+    /// Who may read a key.
+    pub key_mode: u32,
 }
 
 impl Places {
@@ -74,6 +78,8 @@ impl Places {
             acme: layout.acme(),
             memory: layout.certificates(),
             lock: layout.certificates_lock(),
+            owner: None,
+            key_mode: 0o600,
         }
     }
 }

@@ -81,14 +81,14 @@ pub fn store(places: &Places, wanted: &Wanted, issued: &Issued, memory: &Memory)
     let key = through(places, &files.key)?;
     let certificate = through(places, &files.certificate)?;
     crash::point();
-    disk::write_atomic(&key, issued.key.as_bytes(), 0o600)?;
+    disk::write_atomic_as(&key, issued.key.as_bytes(), places.key_mode, places.owner)?;
     crash::point();
-    disk::write_atomic(&certificate, issued.chain.as_bytes(), 0o644)?;
-    disk::write_atomic(&through(places, &files.chain)?, rest.as_bytes(), 0o644)?;
+    disk::write_atomic_as(&certificate, issued.chain.as_bytes(), 0o644, places.owner)?;
+    disk::write_atomic_as(&through(places, &files.chain)?, rest.as_bytes(), 0o644, places.owner)?;
     // acme-companion keeps the leaf alone beside the chain.
     let alone = certificate.with_file_name("cert.pem");
     if certificate.file_name().is_some_and(|name| name == "fullchain.pem") && alone.exists() {
-        disk::write_atomic(&alone, leaf.as_bytes(), 0o644)?;
+        disk::write_atomic_as(&alone, leaf.as_bytes(), 0o644, places.owner)?;
     }
     let observed = read::usable_named(&wanted.stem, issued.chain.as_bytes(), issued.key.as_bytes())
         .map_err(|why| Error::internal(format!("the certificate just written to {} cannot be served", certificate.display())).cause(why))?;

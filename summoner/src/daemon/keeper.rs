@@ -77,7 +77,7 @@ impl<E: Engine> Serve for Keeper<'_, E> {
         Ok(gone || self.stamp != Some(Folders::of(layout).stamp()?))
     }
 
-    fn concerns(&self, happened: &Happened) -> bool {
+    fn concerns(&mut self, happened: &Happened) -> bool {
         happened.name == self.setup.config.proxy_instance.id.to_string()
     }
 

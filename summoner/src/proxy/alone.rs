@@ -122,7 +122,15 @@ pub async fn run<E: Engine>(
             (Runner::container(engine, name, None), place, Stand::Separate(name.clone()), folders())
         }
     };
-    let places = Places { certs: folders.certs.clone(), html: folders.html.clone(), ..Places::of(&alone.layout) };
+    let files = &alone.globals.files;
+    // As acme-companion has it: the group is the owner's number unless said, and without an owner it is root's.
+    let owner = (files.uid.is_some() || files.gid.is_some()).then(|| {
+        let uid = files.uid.unwrap_or(0);
+        (uid, files.gid.unwrap_or(uid))
+    });
+    let own = Places::of(&alone.layout);
+    let key_mode = files.mode.unwrap_or(own.key_mode);
+    let places = Places { certs: folders.certs.clone(), html: folders.html.clone(), owner, key_mode, ..own };
     if alone.globals.create_default_certificate {
         match default::make(&places.certs, now) {
             Ok(true) => note("a default certificate was made: CREATE_DEFAULT_CERTIFICATE".to_owned()),
@@ -146,6 +154,7 @@ pub async fn run<E: Engine>(
         guarded: alone.bans.is_some(),
         owner: None,
         container: None,
+        stale: true,
         inward: None,
         told: Vec::new(),
         refused: BTreeSet::new(),

@@ -44,9 +44,17 @@ impl Known {
         Self { filters: filters.to_vec(), ..Self::default() }
     }
 
-    /// Ids that pass; None when all do.
-    async fn passing<E: Engine>(&self, engine: &E) -> Result<Option<BTreeSet<String>>> {
-        if self.filters.is_empty() { Ok(None) } else { engine.matching(&self.filters).await.map(Some) }
+    /// Ids that pass, of these or of all; None when all do.
+    async fn passing<E: Engine>(&self, engine: &E, ids: &[String]) -> Result<Option<BTreeSet<String>>> {
+        if self.filters.is_empty() {
+            return Ok(None);
+        }
+        let mut filters = self.filters.clone();
+        // Those of one name are alternatives; and a question about many is no shorter than one about all.
+        if ids.len() <= AT_ONCE && !filters.iter().any(|(name, _)| name == "id") {
+            filters.extend(ids.iter().map(|id| ("id".to_owned(), id.clone())));
+        }
+        engine.matching(&filters).await.map(Some)
     }
 
     /// Whoever asks, running or not.
@@ -88,14 +96,19 @@ impl Known {
     pub(super) async fn look<E: Engine>(&mut self, engine: &E) -> Result<bool> {
         let mut changed = std::mem::take(&mut self.gone);
         let ids: Vec<String> = self.dirty.iter().cloned().collect();
-        let passing = if ids.is_empty() { None } else { self.passing(engine).await? };
-        let questions = ids.into_iter().map(|id| async move {
+        if ids.is_empty() {
+            return Ok(changed);
+        }
+        let questions = ids.clone().into_iter().map(|id| async move {
             let found = engine.describe(&id).await?;
             Ok::<_, Error>((id, found))
         });
-        let mut answers = stream::iter(questions).buffer_unordered(AT_ONCE);
-        while let Some((id, found)) = answers.try_next().await? {
-            // Only now: one that could not be asked about stays to be looked at.
+        let answers = stream::iter(questions).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>();
+        let asked = tokio::try_join!(self.passing(engine, &ids), answers);
+        // Those that could not be asked about stay to be looked at, and so does that somebody has gone.
+        self.gone = changed && asked.is_err();
+        let (passing, answers) = asked?;
+        for (id, found) in answers {
             self.dirty.remove(&id);
             changed |= match found {
                 None => self.asking.remove(&id).is_some(),
@@ -115,7 +128,7 @@ impl Known {
     /// Compares with the whole list: one call, and a question about each one that differs.
     pub(super) async fn resync<E: Engine>(&mut self, engine: &E) -> Result<()> {
         let mut list = engine.containers().await?;
-        if let Some(passing) = self.passing(engine).await? {
+        if let Some(passing) = self.passing(engine, &[]).await? {
             list.retain(|container| passing.contains(&container.id));
         }
         let ids: BTreeSet<&str> = list.iter().map(|container| container.id.as_str()).collect();

@@ -1,4 +1,5 @@
-//! When to apply what changed: at once after a moment of quiet, and less and less often while many containers start.
+//! When to apply what changed: at once where nothing else happens, else after a moment of quiet, and less and less often
+//! while many containers start.
 //!
 //! Pure but for the type of its instants. A reload costs nginx a new generation of workers; three hundred of them at once
 //! would cost more than the containers do.
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Quiet before a change is applied: the events of one start come within this.
+/// A change after so long without one is applied at once: nothing is known that could come with it.
+const PEACE: Duration = Duration::from_millis(500);
+/// Quiet before any other is: the events of one start come within this.
 const QUIET: Duration = Duration::from_millis(25);
 /// The same while many start, one after the other.
 const BURST_QUIET: Duration = Duration::from_millis(150);
@@ -23,13 +26,15 @@ const MOST_IN_BURST: Duration = Duration::from_secs(30);
 const STARTING: Duration = Duration::from_secs(3);
 /// So many different containers that start within [`BURST_WINDOW`] are a burst.
 const BURST: usize = 3;
-const BURST_WINDOW: Duration = Duration::from_secs(2);
+const BURST_WINDOW: Duration = Duration::from_millis(1500);
 
 /// When what changed is due.
 #[derive(Default)]
 pub(super) struct Pace {
     /// The first and the last change that is not applied yet.
     changes: Option<(Instant, Instant)>,
+    /// When something was applied last.
+    applied: Option<Instant>,
     level: u32,
     /// Containers that are about to start.
     starting: BTreeMap<String, Instant>,
@@ -67,6 +72,9 @@ impl Pace {
     /// When to apply; None while nothing changed.
     pub(super) fn due(&self) -> Option<Instant> {
         let (first, last) = self.changes?;
+        if self.starting.is_empty() && self.level == 0 && self.applied.is_none_or(|at| at + PEACE < first) {
+            return Some(first);
+        }
         let most = first + MOST.saturating_mul(FACTOR.saturating_pow(self.level)).min(MOST_IN_BURST);
         let quiet = last + if self.level == 0 { QUIET } else { BURST_QUIET };
         let arriving = self.starting.values().max().copied();
@@ -76,6 +84,7 @@ impl Pace {
     /// It is being applied; gives the moment of the first change.
     pub(super) fn applied(&mut self, now: Instant) -> Instant {
         let first = self.changes.take().map_or(now, |(first, _)| first);
+        self.applied = Some(now);
         self.forget(now);
         self.level = if self.started.len() >= BURST { self.level.saturating_add(1) } else { 0 };
         first
@@ -87,9 +96,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn one_change_waits_for_quiet_and_a_stream_of_them_no_longer_than_most() {
+    async fn one_change_waits_for_nothing_the_next_for_quiet_and_a_stream_of_them_no_longer_than_most() {
         let (mut pace, begin) = (Pace::default(), Instant::now());
         assert_eq!(pace.due(), None);
+        pace.touch(begin);
+        assert_eq!(pace.due(), Some(begin));
+        pace.applied(begin);
         pace.touch(begin);
         assert_eq!(pace.due(), Some(begin + QUIET));
         for step in 1..40 {
@@ -108,7 +120,7 @@ mod tests {
         assert_eq!(pace.due(), Some(begin + MOST), "its start is near");
         pace.arrived("b", true, begin + Duration::from_millis(100));
         pace.touch(begin + Duration::from_millis(100));
-        assert_eq!(pace.due(), Some(begin + Duration::from_millis(100) + QUIET));
+        assert_eq!(pace.due(), Some(begin), "it is here: nothing more to wait for");
     }
 
     /// Three hundred that start one after the other, five a second: few applications, and a short wait at the end.

@@ -59,6 +59,8 @@ pub(super) struct Proxy<'a, E> {
     pub owner: Option<(Stamp, UserFiles)>,
     /// nginx's container, when there is one.
     pub container: Option<Described>,
+    /// Something may have happened to it since it was looked at.
+    pub stale: bool,
     /// nginx's networks, and which of them reach nothing outside.
     pub inward: Option<(BTreeSet<String>, BTreeSet<String>)>,
     pub told: Vec<Told>,
@@ -219,21 +221,21 @@ impl<E: Engine> Proxy<'_, E> {
 
 impl<E: Engine> Serve for Proxy<'_, E> {
     async fn serve(&mut self, asking: &[Asking], whole: bool, since: Instant) -> Result<()> {
-        let runs = if let Stand::Managed(managed) = &self.stand {
-            let found = managed.make(self.engine).await?;
-            let runs = Managed::runs(&found);
-            self.container = Some(found);
-            runs
-        } else {
-            self.look().await?;
-            true
-        };
+        // Whatever happens to it is an event.
+        if std::mem::replace(&mut self.stale, true) || whole || self.container.is_none() {
+            match &self.stand {
+                Stand::Managed(managed) => self.container = Some(managed.make(self.engine).await?),
+                Stand::Child | Stand::Separate(_) => self.look().await?,
+            }
+        }
+        let managed = matches!(self.stand, Stand::Managed(_));
+        let runs = !managed || self.container.as_ref().is_some_and(Managed::runs);
         self.join(asking).await?;
         let inward = self.inward(asking, whole).await?;
         let files = self.files()?;
         let resolved = resolve::sites(asking, &view::of(self.container.as_ref(), &inward), &files, &self.globals);
         let features = self.features(runs).await?;
-        let arrangement = if matches!(self.stand, Stand::Managed(_)) { Arrangement::Own } else { Arrangement::Classic };
+        let arrangement = if managed { Arrangement::Own } else { Arrangement::Classic };
         let mut settings = view::settings(arrangement, self.ports, &self.globals, &files, &features);
         settings.marker_local = matches!(self.stand, Stand::Child) || self.container.as_ref().is_some_and(|own| own.host_mode);
         if self.guarded {
@@ -260,7 +262,9 @@ impl<E: Engine> Serve for Proxy<'_, E> {
         }
         // Now: nginx answers challenges.
         self.certs.want(&resolved.certificates);
-        self.settle(&resolved, &came, since)
+        self.settle(&resolved, &came, since)?;
+        self.stale = false;
+        Ok(())
     }
 
     async fn changed(&mut self) -> Result<bool> {
@@ -279,8 +283,10 @@ impl<E: Engine> Serve for Proxy<'_, E> {
         }
     }
 
-    fn concerns(&self, happened: &Happened) -> bool {
-        self.container.as_ref().is_some_and(|own| own.id == happened.id)
+    fn concerns(&mut self, happened: &Happened) -> bool {
+        let concerns = self.container.as_ref().is_some_and(|own| own.id == happened.id);
+        self.stale |= concerns;
+        concerns
     }
 
     fn ready(&mut self) {

@@ -42,7 +42,7 @@ impl Serve for Hand {
     async fn woken(&mut self) {
         std::future::pending::<()>().await;
     }
-    fn concerns(&self, _: &Happened) -> bool {
+    fn concerns(&mut self, _: &Happened) -> bool {
         false
     }
     fn ready(&mut self) {}

@@ -30,7 +30,7 @@ pub trait Serve: Send {
     /// Returns when something came that was waited for beside the loop; may be dropped and asked for again.
     fn woken(&mut self) -> impl Future<Output = ()> + Send;
     /// Whether an event is about the proxy itself.
-    fn concerns(&self, happened: &Happened) -> bool;
+    fn concerns(&mut self, happened: &Happened) -> bool;
     /// Everything is served for the first time.
     fn ready(&mut self);
     /// Something failed; it is tried again.
@@ -117,7 +117,7 @@ pub async fn watch<E: Engine, S: Serve>(
 }
 
 /// True when it must be applied even if nobody asks for anything else.
-fn hears<S: Serve>(known: &mut Known, pace: &mut Pace, serve: &S, happened: &Happened) -> bool {
+fn hears<S: Serve>(known: &mut Known, pace: &mut Pace, serve: &mut S, happened: &Happened) -> bool {
     let now = Instant::now();
     if serve.concerns(happened) {
         pace.touch(now);

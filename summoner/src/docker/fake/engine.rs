@@ -28,8 +28,13 @@ impl Engine for Fake {
 
     async fn matching(&self, filters: &[(String, String)]) -> Result<BTreeSet<String>> {
         let ids = self.look(|state| {
-            let named = |name: &str| filters.iter().all(|(kind, value)| kind == "name" && name.contains(value.as_str()));
-            state.containers.iter().filter(|known| named(&known.shown.name)).map(|known| known.shown.id.clone()).collect()
+            let of = |wanted: &str, text: &str| {
+                let mut values = filters.iter().filter(|(kind, _)| kind == wanted).map(|(_, value)| value).peekable();
+                values.peek().is_none() || values.any(|value| text.contains(value.as_str()))
+            };
+            let passes = |name: &str, id: &str| of("name", name) && of("id", id);
+            let passing = state.containers.iter().filter(|known| passes(&known.shown.name, &known.shown.id));
+            passing.map(|known| known.shown.id.clone()).collect()
         });
         Ok(ids.await)
     }
