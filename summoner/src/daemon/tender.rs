@@ -16,6 +16,8 @@ use crate::error::Result;
 
 /// Between two looks; a renewal is never so urgent, and a name that was just mended should not wait long.
 const PERIOD: Duration = Duration::from_secs(300);
+/// The same where only somebody else's containers may want one: which is known to the engine alone, and the look finds out.
+const SELDOM: Duration = Duration::from_secs(1800);
 /// One look takes no longer, see `acme::tend`.
 const LONGEST: Duration = Duration::from_secs(1800);
 
@@ -39,12 +41,14 @@ impl<R: Runner> Tender<R> {
         self.next = Instant::now();
     }
 
-    /// Starts a look when it is time, and some certificate comes from the network.
+    /// Starts a look when it is time.
     pub(super) fn start_due(&mut self, setup: &Arc<Setup>) {
-        if self.running.is_some() || Instant::now() < self.next || !concerned(setup) {
+        let concerned = concerned(setup);
+        // Without a proxy there is nobody to have one for.
+        if self.running.is_some() || Instant::now() < self.next || !(concerned || setup.config.layout.nginx_current().is_symlink()) {
             return;
         }
-        self.next = Instant::now() + PERIOD;
+        self.next = Instant::now() + if concerned { PERIOD } else { SELDOM };
         let (runner, setup, cancel) = (Arc::clone(&self.runner), Arc::clone(setup), self.cancel.clone());
         self.running = Some(tokio::spawn(async move { runner.tend(setup, cancel).await }));
     }
@@ -83,10 +87,9 @@ impl<R: Runner> Tender<R> {
     }
 }
 
-/// Whether any host's certificate comes from an authority on the network.
+/// Whether the certificate of any host of config.yml comes from an authority on the network.
 fn concerned(setup: &Setup) -> bool {
     let settings = &setup.config.certificates;
-    // Containers that ask for one are known to the engine alone: the look itself finds out.
     let hosts = setup.config.instances.iter().filter_map(|instance| instance.host.as_ref());
     let routes = setup.config.routes.iter().map(|route| &route.host);
     hosts.chain(routes).any(|host| settings.issuer_of(host.as_str()) == Issuer::Acme)

@@ -30,7 +30,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
         tended.wanted.retain(|wanted| args.hosts.iter().any(|host| is(wanted, host)));
     }
     if tended.wanted.is_empty() {
-        context.note("nothing is signed by an authority on the network; summoner install renews what the own one signed");
+        if !args.scheduled {
+            context.note("nothing is signed by an authority on the network; summoner install renews what the own one signed");
+        }
         return Ok(0);
     }
     if args.force {
