@@ -1,5 +1,5 @@
 //! A Docker Engine of the test's own, in a network of its own, so that it can be restarted, killed and "rebooted"
-//! without disturbing anybody: what it ran runs again, and planning gives an empty plan.
+//! without disturbing anybody: what it ran runs again, planning gives an empty plan, and `summoner proxy` serves on.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its ground gives way")]
 
@@ -159,6 +159,61 @@ impl Drop for OwnEngine {
     }
 }
 
+/// `summoner proxy` on that engine, and a container that asks for a host by a variable alone.
+struct Front<'a> {
+    bed: &'a Bed,
+    child: Option<Child>,
+}
+
+impl<'a> Front<'a> {
+    /// In a network of its own every port is free.
+    const PORT: &'static str = "8081";
+
+    fn new(bed: &'a Bed) -> Self {
+        bed.docker(&["run", "-d", "--name", "web", "--restart", "unless-stopped", "-e", "VIRTUAL_HOST=web.test", "nginx:1.30.6"]);
+        Self { bed, child: None }
+    }
+
+    fn start(&mut self) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
+        let data = self.bed.path().join("proxy").display().to_string();
+        let mut command = self.bed.command(&["proxy", "--data", &data, "--http-port", Self::PORT, "--https-port", "8444"]);
+        self.child = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+    }
+
+    fn log(&self) -> PathBuf {
+        self.bed.path().join("proxy.log")
+    }
+
+    fn until_served(&self, after: &str) {
+        let (url, since) = (format!("http://127.0.0.1:{}/", Self::PORT), Instant::now());
+        let mut words: Vec<&str> = self.bed.before.iter().map(String::as_str).collect();
+        words.extend(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", "-H", "Host: web.test", &url]);
+        loop {
+            let said = Command::new(words[0]).args(&words[1..]).output().unwrap();
+            if said.stdout == b"200" {
+                return;
+            }
+            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+            assert!(since.elapsed() < START, "{after}: {}\n{log}", String::from_utf8_lossy(&said.stdout));
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            run_quietly("kill", &[&child.id().to_string()]);
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Front<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 fn run(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -192,17 +247,26 @@ fn after_a_restart_of_docker_and_a_power_cut_everything_runs_and_nothing_is_to_d
     bed.ok(&["install"]);
     bed.assert_nothing_to_do("the install");
     let (secrets, containers) = (bed.secrets(), bed.containers());
+    let mut front = Front::new(&bed);
+    front.start();
+    front.until_served("the start of the proxy");
 
     engine.down();
     bed.run(&["plan"]).assert_says(&["there is no Docker Engine here, or it does not run"]);
     engine.up();
     wait_until_it_answers(&bed, "a restart of Docker");
     bed.assert_nothing_to_do("a restart of Docker");
+    front.until_served("a restart of Docker");
 
+    // It takes the watcher too, which lives in the same network.
     engine.power_cut();
     engine.up();
     wait_until_it_answers(&bed, "a power cut");
     bed.assert_nothing_to_do("a power cut");
+    front.end();
+    front.start();
+    front.until_served("a power cut");
+    front.end();
 
     // A crash of the installer and a power cut in one night.
     bed.minion("pair", PAIR_MINION, &PAIR_COMPOSE.replace("MARK: \"one\"", "MARK: \"two\""));
@@ -213,6 +277,7 @@ fn after_a_restart_of_docker_and_a_power_cut_everything_runs_and_nothing_is_to_d
     bed.assert_nothing_to_do("a crash and a power cut");
     assert_eq!((bed.secrets(), bed.containers()), (secrets, containers));
     a_dump_fails_with_docker_and_the_next_is_whole(&bed, &mut engine);
+    drop(front);
     drop(engine);
     bed.environment.clear();
 }

@@ -104,6 +104,33 @@ impl Drop for Front {
     }
 }
 
+/// A small disk of its own, in memory.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    fn new(path: std::path::PathBuf) -> Self {
+        std::fs::create_dir_all(&path).unwrap();
+        let said = Said::of(Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "none"]).arg(&path).output().unwrap());
+        assert_eq!(said.code, 0, "{}", said.err);
+        Self(path)
+    }
+
+    fn fill(&self) {
+        let mut file = File::create(self.0.join("filler")).unwrap();
+        while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        Said::of(Command::new("umount").arg("-l").arg(&self.0).output().unwrap());
+    }
+}
+
 #[test]
 fn routes_open_by_themselves_and_come_back_by_themselves() {
     let mut front = Front::new("watch");
@@ -116,6 +143,12 @@ fn routes_open_by_themselves_and_come_back_by_themselves() {
     front.bed.docker(&["rm", "-f", &front.container("two")]);
     front.until("two.test", "404", "its end");
 
+    // As the kernel does when memory runs out: a worker, then all of it.
+    let master = front.bed.docker(&["inspect", "-f", "{{.State.Pid}}", &front.name]);
+    Said::of(Command::new("pkill").args(["-KILL", "-P", master.trim()]).output().unwrap());
+    front.until("one.test", "200", "nginx's workers were killed");
+    Said::of(Command::new("kill").args(["-KILL", master.trim()]).output().unwrap());
+    front.until("one.test", "200", "nginx ran out of memory");
     front.bed.docker(&["kill", &front.name]);
     front.until("one.test", "200", "nginx was killed");
     front.bed.docker(&["rm", "-f", &front.name]);
@@ -172,5 +205,24 @@ fn killed_at_any_step_the_next_one_serves() {
         front.bed.docker(&["rm", "-f", &front.name]);
         std::fs::remove_dir_all(front.bed.root().join("summoner/nginx")).unwrap();
     }
+    Said::of(front.command().arg("--down").output().unwrap());
+}
+
+#[test]
+fn a_full_disk_keeps_what_is_served_and_nothing_more_until_there_is_room() {
+    let mut front = Front::new("watchfull");
+    let disk = Disk::new(front.bed.root());
+    front.web("one", "one.test");
+    front.start(None);
+    front.until("one.test", "200", "the start of the proxy");
+    disk.fill();
+    front.web("two", "two.test");
+    front.until_told("No space left on device");
+    assert_eq!((front.status("one.test").as_str(), front.status("two.test").as_str()), ("200", "404"), "{}", front.story());
+    front.bed.docker(&["restart", "-t", "1", &front.name]);
+    front.until("one.test", "200", "nginx was started again from a full disk");
+    disk.free();
+    front.until("two.test", "200", "there is room again");
+    front.stop();
     Said::of(front.command().arg("--down").output().unwrap());
 }
