@@ -7,6 +7,8 @@
 mod cut;
 mod legacy;
 
+use std::path::Path;
+
 use serde_yaml::Value;
 
 use super::legacy::is_legacy;
@@ -148,6 +150,31 @@ pub fn remove_instance(text: &str, name: &str, domain: &Domain) -> Result<String
     cuts.remove_item(list, at).filter(|()| node.get("domains").is_some()).ok_or_else(by_hand)?;
     let wanted = domains.into_iter().filter(|known| known != domain).collect();
     finish(&cuts, |old| set_domains(old, name, wanted)).ok_or_else(by_hand)
+}
+
+/// Says where data is, in place of what is said there now.
+///
+/// # Errors
+/// No safe change was found.
+pub fn set_storage(text: &str, files: &Path, databases: &Path) -> Result<String, EditError> {
+    let root = read(text)?;
+    let paths = [("files", files), ("databases", databases)].map(|(key, path)| (key, path.display().to_string()));
+    let lines = paths.each_ref().map(|(key, path)| format!("  {key}: {}\n", scalar(path))).concat();
+    let by_hand = || EditError::ByHand { lines: format!("put this into the file yourself:\nstorage:\n{lines}") };
+    if is_legacy(&root) {
+        return Err(by_hand());
+    }
+    let mut without = text.to_owned();
+    if let Some((key, node)) = root.as_map().and_then(|entries| entries.iter().find(|(key, _)| key.text == "storage")) {
+        let mut cuts = Cuts::new(text);
+        cuts.remove_entry(&root, key, node).ok_or_else(by_hand)?;
+        without = finish(&cuts, |old| old.as_mapping_mut()?.shift_remove("storage").map(|_| ())).ok_or_else(by_hand)?;
+    }
+    let mut cuts = Cuts::new(&without);
+    let below = lines.replace('\n', cuts.eol());
+    cuts.append_block("storage", &below).then_some(()).ok_or_else(by_hand)?;
+    let storage: serde_yaml::Mapping = paths.into_iter().map(|(key, path)| (key.into(), path.into())).collect();
+    finish(&cuts, |old| old.as_mapping_mut()?.insert("storage".into(), Value::Mapping(storage)).is_none().then_some(())).ok_or_else(by_hand)
 }
 
 impl AppSettings {

@@ -326,3 +326,16 @@ proptest! {
         prop_assert_eq!(&back, &text);
     }
 }
+
+#[test]
+fn storage_moves_and_everything_else_stays() {
+    let moved = |text: &str| set_storage(text, Path::new("/new/data"), Path::new("/new/databases"));
+    let wanted = "storage:\n  files: /new/data\n  databases: /new/databases\n";
+    let plain = "version: 1\ndomain: a.org # ours\napps:\n  ghost:\n";
+    assert_eq!(moved(plain).unwrap(), format!("{plain}{wanted}"));
+    let block = "version: 1\ndomain: a.org # ours\nstorage:\n  files: ./data\napps:\n  ghost:\n";
+    assert_eq!(moved(block).unwrap(), format!("{plain}{wanted}"));
+    let flow = "version: 1\ndomain: a.org # ours\nstorage: {files: /srv/a, databases: /srv/b}\napps:\n  ghost:\n";
+    assert_eq!(moved(flow).unwrap(), format!("{plain}{wanted}"));
+    assert!(moved("summoner:\n  domain: a.org\n  applications: ghost\n").is_err());
+}
