@@ -38,6 +38,7 @@ pub mod notify;
 pub mod observe;
 pub mod proxy;
 pub mod recovery;
+pub mod rehearsal;
 pub mod repository;
 pub mod restore;
 pub mod state;

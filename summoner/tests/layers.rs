@@ -34,6 +34,7 @@ const LAYERS: [(&str, &[&str]); 4] = [
             "observe",
             "proxy",
             "recovery",
+            "rehearsal",
             "repository",
             "restore",
             "state",

@@ -14,6 +14,9 @@ use crate::compose::{Attachment, Healthcheck, Mount, MountKind, Port, Service};
 /// Engine API that understands `start_interval`.
 const START_INTERVAL_API: (usize, usize) = (1, 44);
 
+/// Leaves the paths of the kernel as they are, which engines hide by default.
+const OPEN_PATHS: &str = "systempaths=unconfined";
+
 /// The body, with the first network alone: engines before API 1.44 take no more at creation.
 pub(super) fn create(spec: &CreateSpec<'_>, api: (usize, usize)) -> ContainerCreateBody {
     let service = spec.service;
@@ -61,6 +64,9 @@ fn host(spec: &CreateSpec<'_>) -> HostConfig {
     let service = spec.service;
     let limits = &service.resources;
     let (mounts, binds) = mounts(spec);
+    // The engine knows no such option: its own client asks for empty lists of paths to hide.
+    let (open, security): (Vec<String>, Vec<String>) = service.security_opt.iter().cloned().partition(|option| option == OPEN_PATHS);
+    let hidden = (!open.is_empty()).then(Vec::new);
     HostConfig {
         mounts: some_list(mounts),
         binds: some_list(binds),
@@ -83,7 +89,9 @@ fn host(spec: &CreateSpec<'_>) -> HostConfig {
         readonly_rootfs: Some(service.read_only),
         cap_add: some_list(service.cap_add.clone()),
         cap_drop: some_list(service.cap_drop.clone()),
-        security_opt: some_list(service.security_opt.clone()),
+        security_opt: some_list(security),
+        masked_paths: hidden.clone(),
+        readonly_paths: hidden,
         devices: some_list(service.devices.iter().map(|text| device(text)).collect()),
         sysctls: (!service.sysctls.is_empty()).then(|| service.sysctls.clone().into_iter().collect()),
         ulimits: some_list(ulimits(service)),

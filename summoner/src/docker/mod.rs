@@ -5,6 +5,7 @@
 
 mod attach;
 mod body;
+mod carry;
 pub mod engine;
 mod events;
 mod exec;
