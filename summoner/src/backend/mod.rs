@@ -5,15 +5,23 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::config::repositories::{Place, RepositorySettings};
 use crate::error::{Error, Result};
 
+pub mod append_only;
 pub mod faulty;
 pub mod identity;
 pub mod local;
 pub mod sealed;
+mod held;
+pub mod limited;
+pub mod s3;
+pub mod sftp;
+mod wire;
 
 /// A blob as a list names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +57,11 @@ pub trait Held: Send + Sync {}
 pub trait Backend: Send + Sync {
     /// Where it is, for people.
     fn location(&self) -> String;
+
+    /// Whether whatever lies there stays: removing is refused, and replacing may be. Callers tell so, and do not try.
+    fn append_only(&self) -> bool {
+        false
+    }
 
     /// Stores a blob, replacing one of that name: it lasts when this returns, and is absent or as before when it fails.
     /// Gives what was sent to lie there.
@@ -104,6 +117,34 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// Locks cannot be asked for.
     fn lock(&self, name: &str, hold: Hold) -> Result<Option<Box<dyn Held>>>;
+}
+
+/// The driver for a place, with what its settings say of it. A folder must be there; a host or a bucket is asked for nothing
+/// yet.
+///
+/// # Errors
+/// There is no such folder, or the keys of the place cannot be read.
+pub fn open(settings: &RepositorySettings) -> Result<Arc<dyn Backend>> {
+    let mut backend: Arc<dyn Backend> = match &settings.place {
+        Place::Folder(path) => {
+            // Never made: below a disk that is not mounted it would fill the wrong one.
+            if !crate::disk::is_folder(path)? {
+                return Err(Error::external(format!("there is no folder {} for the repository {}", path.display(), settings.name))
+                    .next("mount the disk that it is on")
+                    .next(format!("mkdir -p {}   makes it, where it is to be on this one", path.display())));
+            }
+            Arc::new(local::Local::new(path))
+        }
+        Place::Sftp(place) => Arc::new(sftp::Sftp::open(place, settings.append_only)),
+        Place::S3(place) => Arc::new(s3::S3::open(place)?),
+    };
+    if settings.append_only {
+        backend = Arc::new(append_only::AppendOnly::new(backend));
+    }
+    if let Some(rate) = settings.bytes_per_second {
+        backend = Arc::new(limited::Limited::new(backend, rate));
+    }
+    Ok(backend)
 }
 
 /// Counts and hashes what is read through it.

@@ -2,11 +2,7 @@ use super::faulty::{Fault, Faulty};
 use super::local::Local;
 use super::*;
 
-fn text(backend: &dyn Backend, name: &str) -> Option<String> {
-    let mut out = String::new();
-    backend.get(name).unwrap()?.read_to_string(&mut out).unwrap();
-    Some(out)
-}
+mod suite;
 
 fn names(backend: &dyn Backend, prefix: &str) -> Vec<String> {
     backend.list(prefix).unwrap().into_iter().map(|blob| blob.name).collect()
@@ -30,7 +26,6 @@ pub(super) fn suite(backend: &dyn Backend) {
     backend.link("a/b", "x/y").unwrap();
     assert!(backend.link("none", "x/z").is_err());
     backend.delete("a/b").unwrap();
-    backend.delete("a/b").unwrap();
     assert_eq!((text(backend, "x/y").as_deref(), names(backend, "")), (Some("second"), vec!["a/c/d".into(), "ab".into(), "x/y".into()]));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
@@ -43,7 +38,6 @@ pub(super) fn suite(backend: &dyn Backend) {
         fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
             Err(std::io::Error::other("broken"))
         }
-    }
     assert!(backend.put("t/f", &mut b"half".as_slice().chain(Broken)).is_err());
     assert_eq!((text(backend, "t/f").as_deref(), names(backend, "t/")), (Some("taken"), vec!["t/f".into()]));
     let first = backend.lock("locks/a", Hold::Shared).unwrap().unwrap();
@@ -54,7 +48,7 @@ pub(super) fn suite(backend: &dyn Backend) {
     assert!(backend.lock("locks/a", Hold::Shared).unwrap().is_none());
     assert!(backend.lock("locks/b", Hold::Alone).unwrap().is_some());
     drop(alone);
-}
+use suite::{suite, text};
 
 #[test]
 fn a_folder_keeps_the_contract() {
@@ -81,4 +75,22 @@ fn it_fails_as_it_was_told() {
         assert_eq!(text(&backend, "b"), left, "{fault:?}");
         assert!(backend.put("c", &mut b"another long text".as_slice()).is_err());
     }
+}
+
+#[test]
+fn a_place_is_opened_as_its_settings_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("attic");
+    let place = |path: &std::path::Path| RepositorySettings::at(Place::Folder(path.to_path_buf()));
+    let error = open(&place(&path)).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("mkdir -p") && !path.exists(), "{error}");
+    std::fs::create_dir(&path).unwrap();
+    let free = open(&place(&path)).unwrap();
+    suite(free.as_ref());
+    assert!(!free.append_only());
+    let kept = open(&RepositorySettings { append_only: true, bytes_per_second: Some(1 << 30), ..place(&path) }).unwrap();
+    kept.put("a/b", &mut b"stays".as_slice()).unwrap();
+    let error = kept.delete("a/b").unwrap_err();
+    assert!(kept.append_only() && error.message.contains("stays"), "{error}");
+    assert_eq!(text(kept.as_ref(), "a/b").as_deref(), Some("stays"));
 }
