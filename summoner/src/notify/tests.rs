@@ -108,6 +108,7 @@ async fn a_webhook_gets_the_event_and_its_header() {
     let event: serde_json::Value = serde_json::from_str(asked[0].rsplit(" | ").next().unwrap()).unwrap();
     assert_eq!((&event["version"], &event["event"], &event["instance"]), (&1.into(), &"failure".into(), &"ghost-a.fr".into()));
     assert_eq!(event["text"], "a.fr: backup ghost-a.fr: no space left");
+    assert_eq!((&event["at"], &event["since"]), (&"2026-11-21T02:00:00Z".into(), &serde_json::Value::Null));
     crate::disk::write_atomic(&file, b"SECRET", 0o600).unwrap();
     let wrong = webhook(&server, Some(file)).tell(&notice()).await.unwrap_err();
     assert!(wrong.contains("holds no header") && !wrong.contains("SECRET"), "{wrong}");

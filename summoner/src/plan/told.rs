@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::name::InstanceId;
 
@@ -89,8 +89,10 @@ pub struct Notice {
     /// What happened.
     pub message: String,
     /// When.
+    #[serde(serialize_with = "seconds")]
     pub at: DateTime<Utc>,
     /// Since when it is so; none for what is no problem.
+    #[serde(serialize_with = "seconds_or_none")]
     pub since: Option<DateTime<Utc>>,
     /// How often it happened since.
     pub times: u32,
@@ -376,6 +378,18 @@ impl Memory {
 
 /// The subject of a look that could not be had.
 pub const LOOK: &str = "status";
+
+/// As every other time that programs read.
+fn seconds<S: Serializer>(at: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+fn seconds_or_none<S: Serializer>(at: &Option<DateTime<Utc>>, to: S) -> Result<S::Ok, S::Error> {
+    match at {
+        None => to.serialize_none(),
+        Some(at) => seconds(at, to),
+    }
+}
 
 /// One line that is not endless.
 fn short(text: &str) -> String {

@@ -213,7 +213,7 @@ impl Book {
             record.failures.iter().map(move |(at, instance)| Failure { subject, at: *at, instance: instance.clone() }).collect::<Vec<_>>()
         };
         let mut all: Vec<Failure> = self.records.iter().flat_map(of).collect();
-        all.sort_by(|a, b| (a.at, a.subject).cmp(&(b.at, b.subject)));
+        all.sort_by_key(|failure| (failure.at, failure.subject));
         let surplus = all.len().saturating_sub(MOST_FAILURES_KEPT);
         all.drain(..surplus);
         all

@@ -31,6 +31,7 @@ fn snapshot(id: &str, fault: Option<&str>) -> Snapshot {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a golden is as long as what it shows")]
 fn numbers_are_prometheus_own_and_what_never_happened_raises_the_alarm() {
     let specs = [spec(Job::Backup, "ghost-a.fr"), spec(Job::Backup, "wekan-a.fr")];
     let mut runs = RunMemory::default();

@@ -168,9 +168,9 @@ fn play(steps: &[(Step, u16, bool)], arrives: impl Fn(bool) -> bool) -> BTreeMap
         for notice in notices {
             let arrived = arrives(*lucky);
             if arrived {
-                memory.arrived(&notice)
+                memory.arrived(&notice);
             } else {
-                memory.in_vain(&notice)
+                memory.in_vain(&notice);
             }
             told.entry(notice.subject.clone()).or_default().push((notice, arrived));
         }
