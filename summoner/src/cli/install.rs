@@ -5,7 +5,7 @@ use super::{plan, show, tending};
 use crate::apply::{self, Outcome, service};
 use crate::error::{Error, Result};
 use crate::plan::deploy::Scope;
-use crate::state::secrets;
+use crate::state::{card, secrets};
 
 /// Make the server what config.yml says
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     if args.dry_run {
         return plan::print(context, &loaded, &Scope::default(), false).await;
     }
+    card::require(&loaded.config)?;
     apply(context, &loaded, &Scope::default(), "install").await
 }
 

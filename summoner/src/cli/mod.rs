@@ -29,6 +29,7 @@ mod open;
 mod plan;
 mod progress;
 mod proxy;
+mod recovery_card;
 mod remove;
 mod restore;
 mod routes;
@@ -118,7 +119,7 @@ enum Command {
     Open(open::Args),
     Credentials(credentials::Args),
     Keys(keys::Args),
-    //OFF     RecoveryCard(recovery_card::Args),
+    RecoveryCard(recovery_card::Args),
     Routes(routes::Args),
     Proxy(proxy::Args),
     Schedule(schedule::Args),
@@ -165,7 +166,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Open(args) => open::run(&context, &args),
         Command::Credentials(args) => credentials::run(&context, &args),
         Command::Keys(args) => keys::run(&context, &args),
-        //OFF         Command::RecoveryCard(args) => recovery_card::run(&context, &args),
+        Command::RecoveryCard(args) => recovery_card::run(&context, &args),
         Command::Routes(args) => routes::run(&context, &args).await,
         Command::Proxy(args) => proxy::run(&context, &args).await,
         Command::Schedule(args) => schedule::run(&context, &args),

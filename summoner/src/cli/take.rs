@@ -14,6 +14,7 @@ use crate::name::{ContainerName, InstanceId};
 use crate::plan::Plan;
 use crate::plan::backup as decide;
 use crate::plan::snapshot::{Kind, Purpose, Snapshot};
+use crate::state::card;
 use crate::recovery::record;
 
 /// Dump databases while everything runs
@@ -100,6 +101,10 @@ pub(super) async fn dump(context: &Context, args: &DumpArgs) -> Result<u8> {
 
 pub(super) async fn backup(context: &Context, args: &BackupArgs) -> Result<u8> {
     let loaded = context.load()?;
+    // What the schedule takes is not kept back for want of a page: its copying elsewhere is refused.
+    if !args.how.dry_run && !args.how.scheduled {
+        card::require(&loaded.config)?;
+    }
     let engine = context.engine().await?;
     let mut subjects = Vec::new();
     for selector in &args.selector {

@@ -4,6 +4,7 @@
 //! reads its facts in one place and judges them in pure functions. Works without an engine and without a config.yml.
 //! Only `--fix` changes anything: folders of our own, and kernel settings.
 
+mod card;
 mod clock;
 mod dns;
 mod engine;
@@ -164,6 +165,7 @@ pub async fn examine(patient: &Patient<'_>) -> Vec<Check> {
     checks.extend([clock::check(patient), sync, zone::check(patient)]);
     checks.extend(storage::checks(patient));
     checks.extend(guard::checks(patient));
+    checks.extend(card::checks(patient));
     checks
 }
 

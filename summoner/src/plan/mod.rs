@@ -5,6 +5,7 @@
 pub mod backup;
 pub mod ban;
 pub mod budget;
+pub mod card;
 pub mod cert;
 pub mod deploy;
 pub mod drill;

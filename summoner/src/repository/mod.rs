@@ -27,6 +27,7 @@ pub mod drilled;
 pub mod forget;
 pub mod index;
 pub mod list;
+pub mod opening;
 pub mod pack;
 pub mod secrets;
 pub mod server;

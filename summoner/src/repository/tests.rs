@@ -12,6 +12,7 @@ mod exit;
 mod faults;
 mod forgetting;
 mod rounds;
+mod sealed;
 
 /// A repository with a folder to back up.
 struct Bed {
