@@ -20,8 +20,10 @@ fn bed(recipients: &[&str]) -> Bed {
 fn write(bed: &Bed, recipients: &[&str], name: &str) {
     bed.config("  ghost:\n");
     let path = bed.path().join("config.yml");
-    let encryption = if recipients.is_empty() { String::new() } else { format!("encryption: {{recipients: [{}]}}\n", recipients.join(", ")) };
-    let text = std::fs::read_to_string(&path).unwrap() + &format!("repositories: {{{name}: {}}}\n{encryption}", bed.path().join(name).display());
+    let encryption =
+        if recipients.is_empty() { String::new() } else { format!("encryption: {{recipients: [{}]}}\n", recipients.join(", ")) };
+    let text =
+        std::fs::read_to_string(&path).unwrap() + &format!("repositories: {{{name}: {}}}\n{encryption}", bed.path().join(name).display());
     std::fs::write(path, text).unwrap();
 }
 
@@ -84,7 +86,10 @@ fn nothing_is_encrypted_before_the_card_was_printed() {
     assert_eq!(files.len(), 2, "{}", said.out);
     for file in files {
         let text = std::fs::read_to_string(file).unwrap();
-        assert!(text.contains(&print) && text.contains(&first) && text.contains("--restore-from") && !text.contains("SECRET-KEY"), "{text}");
+        assert!(
+            text.contains(&print) && text.contains(&first) && text.contains("--restore-from") && !text.contains("SECRET-KEY"),
+            "{text}"
+        );
     }
     assert_eq!(check(&bed).unwrap().0, "ok");
     assert!(!bed.run(&["install"]).err.contains("recovery-card"));
@@ -97,7 +102,10 @@ fn nothing_is_encrypted_before_the_card_was_printed() {
     refused(&bed.run(&["backup"]));
     let json = bed.ok(&["recovery-card", "--json", "--out", folder.to_str().unwrap()]).out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&json["version"], &json["card"]["keys"][0]["fingerprint"], json["files"].as_array().unwrap().len()), (&1.into(), &print.clone().into(), 2));
+    assert_eq!(
+        (&json["version"], &json["card"]["keys"][0]["fingerprint"], json["files"].as_array().unwrap().len()),
+        (&1.into(), &print.clone().into(), 2)
+    );
     assert_eq!(check(&bed).unwrap().0, "ok");
 }
 

@@ -195,7 +195,8 @@ impl Drills {
     }
 
     fn mongo(&self, statement: &str) {
-        let script = "exec mongosh --quiet --norc duo -u duo -p \"$(cat /run/secrets/mongo_password)\" --authenticationDatabase admin --eval \"$1\"";
+        let script =
+            "exec mongosh --quiet --norc duo -u duo -p \"$(cat /run/secrets/mongo_password)\" --authenticationDatabase admin --eval \"$1\"";
         self.bed.docker(&["exec", &format!("mongodb-{}", self.bed.id(self.app)), "sh", "-c", script, "sh", statement]);
     }
 
@@ -226,7 +227,9 @@ impl Drills {
 #[test]
 fn databases_of_all_kinds_are_compared() {
     let drills = Drills::new("drilltrio", "trio", TRIO_MINION, TRIO_COMPOSE);
-    drills.sql("create table marks (id int primary key, mark varchar(99)); insert into marks values (1, 'it''s one'), (2, 'two'), (3, 'three')");
+    drills.sql(
+        "create table marks (id int primary key, mark varchar(99)); insert into marks values (1, 'it''s one'), (2, 'two'), (3, 'three')",
+    );
     drills.mongo("db.marks.insertMany([{_id: 1, mark: 'one'}, {_id: 2, mark: 'two'}, {_id: 3, mark: 'three'}])");
     let three = drills.backup();
     let before = drills.live();
@@ -234,7 +237,9 @@ fn databases_of_all_kinds_are_compared() {
     drills.assert_untouched(&before, &said);
     let page = fs::read_to_string(drills.snapshot(&three).join("drilled.txt")).unwrap();
     assert!(said.out.starts_with(&page), "{}", said.out);
-    for line in ["duo: 1 tables with 3 rows, as dumped; so is their content", "duo: 1 collections with 3 documents, as dumped; so is their content"] {
+    for line in
+        ["duo: 1 tables with 3 rows, as dumped; so is their content", "duo: 1 collections with 3 documents, as dumped; so is their content"]
+    {
         assert!(page.contains(line), "{line}:\n{page}");
     }
     assert_eq!(page.matches("duo: 1 tables with 3 rows").count(), 2, "{page}");
@@ -415,7 +420,11 @@ fn ghost_is_proven() {
     let before = drills.live();
     let said = drills.bed.ok(&["drill", "ghost"]);
     drills.assert_untouched(&before, &said);
-    assert!(said.out.contains("as dumped; so is their content") && said.out.contains("/ghost/api/admin/site/ answers as it should"), "{}", said.out);
+    assert!(
+        said.out.contains("as dumped; so is their content") && said.out.contains("/ghost/api/admin/site/ answers as it should"),
+        "{}",
+        said.out
+    );
     let manifest = drills.manifest(&time);
     let dump = manifest["artefacts"].as_array().unwrap().iter().find(|artefact| artefact["content"] == "dump").unwrap();
     assert!(dump["database"]["rows"]["ghost.posts"].as_u64().unwrap() > 0, "{dump}");

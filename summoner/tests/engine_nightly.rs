@@ -19,8 +19,10 @@ fn night() -> DateTime<Utc> {
 
 fn bed(name: &str) -> Bed {
     let mut bed = Bed::new(name);
-    bed.minion("pair", PAIR_MINION, PAIR_COMPOSE)
-        .config(&format!("  pair:\n    backup: {{cold: \"0 {} * * *\", dump: never, verify: never, forget: never, drill: never}}\n", night().hour()));
+    bed.minion("pair", PAIR_MINION, PAIR_COMPOSE).config(&format!(
+        "  pair:\n    backup: {{cold: \"0 {} * * *\", dump: never, verify: never, forget: never, drill: never}}\n",
+        night().hour()
+    ));
     let text = std::fs::read_to_string(bed.path().join("config.yml")).unwrap();
     std::fs::write(bed.path().join("config.yml"), format!("timezone: UTC\n{text}")).unwrap();
     at(&mut bed, Utc::now());

@@ -14,12 +14,12 @@ use crate::error::{Error, Result};
 
 pub mod append_only;
 pub mod faulty;
-pub mod identity;
-pub mod local;
-pub mod sealed;
 mod held;
+pub mod identity;
 pub mod limited;
+pub mod local;
 pub mod s3;
+pub mod sealed;
 pub mod sftp;
 mod wire;
 

@@ -14,8 +14,8 @@ use crate::name::{ContainerName, InstanceId};
 use crate::plan::Plan;
 use crate::plan::backup as decide;
 use crate::plan::snapshot::{Kind, Purpose, Snapshot};
-use crate::state::card;
 use crate::recovery::record;
+use crate::state::card;
 
 /// Dump databases while everything runs
 #[derive(Debug, clap::Args)]

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::apps::Resolver;
 use super::hosts::Hosts;
-use super::{
-    Backup, Config, Proxy, Surroundings, VERSION, certificates, encryption, legacy, repositories, routes, storage, today, values,
-};
+use super::{Backup, Config, Proxy, Surroundings, VERSION, certificates, encryption, legacy, repositories, routes, storage, today, values};
 use crate::fault::{Fault, Faults, Source};
 use crate::yaml::{Limits, Node, kind_of, parse};
 

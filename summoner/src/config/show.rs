@@ -1,7 +1,7 @@
 //! The resolved configuration for people and programs; secrets stay hidden.
 
-mod repositories;
 mod outside;
+mod repositories;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

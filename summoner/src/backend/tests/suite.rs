@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{Backend, Blob, Hold};
+use super::{Backend, Hold};
 
 pub fn text(backend: &dyn Backend, name: &str) -> Option<String> {
     let mut out = String::new();
@@ -22,7 +22,13 @@ pub fn suite(backend: &dyn Backend) {
     backend.put("a/c/d", &mut b"".as_slice()).unwrap();
     backend.put("ab", &mut b"beside".as_slice()).unwrap();
     assert_eq!(text(backend, "a/b").as_deref(), Some("second"));
-    assert_eq!(backend.list("a/").unwrap(), [Blob { name: "a/b".into(), bytes: 6 }, Blob { name: "a/c/d".into(), bytes: 0 }]);
+    assert_eq!(names(backend, "a/"), ["a/b", "a/c/d"]);
+    // Sizes are those of what lies there, and so is a receipt.
+    for blob in backend.list("a/").unwrap() {
+        assert_eq!(backend.read_back(&blob.name).unwrap().map(|receipt| receipt.bytes), Some(blob.bytes), "{}", blob.name);
+    }
+    let receipt = backend.put("a/b", &mut b"second".as_slice()).unwrap();
+    assert_eq!((backend.read_back("a/b").unwrap(), backend.read_back("a/none").unwrap()), (Some(receipt), None));
     backend.link("a/b", "x/y").unwrap();
     assert!(backend.link("none", "x/z").is_err());
     backend.delete("a/b").unwrap();

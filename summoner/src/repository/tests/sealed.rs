@@ -140,7 +140,10 @@ fn after_a_new_key_each_snapshot_says_what_it_needs() {
         assert_eq!(shut(&stranger, &new, read_data), names(&new));
         // The new one relies on packs of the old one, and its dump is the same as the old one's.
         let left = shut(&other, &new, read_data);
-        assert!(left.iter().any(|name| name.starts_with("packs/")) && !left.iter().any(|name| name.ends_with(layout::MANIFEST)), "{left:?}");
+        assert!(
+            left.iter().any(|name| name.starts_with("packs/")) && !left.iter().any(|name| name.ends_with(layout::MANIFEST)),
+            "{left:?}"
+        );
         assert!(shut(&one, &new, read_data).iter().any(|name| name.ends_with(layout::MANIFEST)));
     }
     let names = names(&old);
