@@ -21,6 +21,8 @@ pub const VERSION: u32 = 1;
 const NOTHING: &str = "the disk";
 /// The name of the file with the private key in the commands.
 pub const KEY_FILE: &str = "KEYFILE";
+/// And that of the key that signs in over SFTP.
+const SSH_KEY: &str = "SSHKEY";
 
 /// What of a configuration is on a card: when it changes, the card is an old one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,11 +243,18 @@ fn steps(config: &Config, summoner: &str) -> Vec<Step> {
     ];
     steps.extend(first(config).and_then(|settings| reach(&settings.place)));
     let place = first(config).map_or_else(|| config.layout.backups().display().to_string(), |settings| settings.place.to_string());
-    let identity =
-        if first(config).is_some_and(|settings| encrypted(config, settings)) { format!(" --identity {KEY_FILE}") } else { String::new() };
+    let mut flags = String::new();
+    if let Some(settings) = first(config) {
+        if matches!(settings.place, Place::Sftp(_)) {
+            flags += &format!(" --ssh-key {SSH_KEY}");
+        }
+        if encrypted(config, settings) {
+            flags += &format!(" --identity {KEY_FILE}");
+        }
+    }
     steps.push(step(
         "Everything as it was: config.yml, passwords, certificates, every application with its data:",
-        &[&format!("summoner install --restore-from {place}{identity}")],
+        &[&format!("summoner install --restore-from {place}{flags}")],
     ));
     steps
 }
@@ -255,12 +264,14 @@ fn reach(place: &Place) -> Option<Step> {
     match place {
         Place::Folder(path) => Some(step("The disk, mounted so that this shows repository.json:", &[&format!("ls {}", path.display())])),
         Place::Sftp(Sftp { user, host, port, path, .. }) => Some(step(
-            "The private key of SSH as /root/.ssh/id_ed25519 (mode 0600); this must show repository.json:",
-            &[&format!("echo ls {path} | sftp -P {port} {user}@{host}")],
+            &format!(
+                "The private key of SSH in a file {SSH_KEY} (mode 0600); say yes to the host that you know; this shows repository.json:"
+            ),
+            &[&format!("echo ls {path} | sftp -i {SSH_KEY} -P {port} {user}@{host}")],
         )),
-        Place::S3(S3 { access_key, .. }) => Some(step(
+        Place::S3(S3 { region, access_key, .. }) => Some(step(
             "The access key and its secret key, both in the environment:",
-            &[&format!("export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=...", access_key.as_deref().unwrap_or("..."))],
+            &[&format!("export AWS_REGION={region} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=...", access_key.as_deref().unwrap_or("..."))],
         )),
     }
 }
@@ -270,7 +281,7 @@ fn without(config: &Config) -> Vec<Step> {
         .map_or_else(|| (Place::Folder(config.layout.backups()), false), |settings| (settings.place.clone(), encrypted(config, settings)));
     let copy = match &place {
         Place::Folder(path) => format!("cp -r {} backups", path.display()),
-        Place::Sftp(Sftp { user, host, port, path, .. }) => format!("sftp -r -P {port} {user}@{host}:{path} backups"),
+        Place::Sftp(Sftp { user, host, port, path, .. }) => format!("sftp -r -i {SSH_KEY} -P {port} {user}@{host}:{path} backups"),
         Place::S3(S3 { endpoint, bucket, prefix, region, .. }) => {
             let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
             format!("aws s3 sync --endpoint-url {endpoint} --region {region} s3://{bucket}{prefix} backups")
