@@ -5,6 +5,8 @@
 
 mod place;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

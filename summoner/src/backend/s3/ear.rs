@@ -132,6 +132,15 @@ mod tests {
             format!("{refusal} · {} · {}", refusal.next(&settings), refusal.may_pass())
         })
         .collect();
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @r"
+        the store answered 403 AccessDenied: A sentence. · check access_key and secret_key_file of that repository: its key must list the bucket bucket, and get, put and delete in it · false
+        the store answered 404 NoSuchBucket: A sentence. · make the bucket bucket, or correct `at:` of that repository in config.yml · false
+        the store answered 403 RequestTimeTooSkewed: A sentence. · set the clock of this host: timedatectl set-ntp true · false
+        the store answered 301 PermanentRedirect: A sentence. · set `region:` of that repository in config.yml to the one of the bucket bucket · false
+        the store answered 507 XMinioStorageFull: A sentence. · free space there, or raise the quota; then run the same command again · false
+        the store answered 503 SlowDown: A sentence. · the store wants to be left alone: run the same command again later · true
+        the store answered 500  · run the same command again; what arrived is not sent twice · true
+        the store answered 400 AuthorizationHeaderMalformed: A sentence. · set `region:` of that repository in config.yml to the one of the bucket bucket · false
+        ");
     }
 }

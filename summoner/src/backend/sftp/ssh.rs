@@ -176,6 +176,33 @@ mod tests {
         let settings = Sftp { key_file: Some("/etc/a key%".into()), known_hosts: Some("/etc/hosts of it".into()), ..settings };
         let words: Vec<String> =
             arguments(&settings).into_iter().map(|word| word.into_string().unwrap()).filter(|word| word != "-o").collect();
-        insta::assert_snapshot!(words.join("\n"), @"");
+        insta::assert_snapshot!(words.join("\n"), @r#"
+        BatchMode=yes
+        StrictHostKeyChecking=yes
+        ConnectTimeout=15
+        ServerAliveInterval=15
+        ServerAliveCountMax=4
+        LogLevel=ERROR
+        ForwardAgent=no
+        ForwardX11=no
+        PermitLocalCommand=no
+        RequestTTY=no
+        ControlMaster=no
+        Compression=no
+        ClearAllForwardings=yes
+        ControlPath=none
+        IdentitiesOnly=yes
+        IdentityFile="/etc/a key%%"
+        UserKnownHostsFile="/etc/hosts of it"
+        GlobalKnownHostsFile=/dev/null
+        -p
+        2222
+        -l
+        backup
+        -s
+        --
+        other.example.org
+        sftp
+        "#);
     }
 }

@@ -78,6 +78,37 @@ mod tests {
             (Fault::Refused(4, "Failure".to_owned()), ""),
         ]
         .map(|(fault, said)| explain("cannot store a".to_owned(), &fault, said, &settings).to_string());
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @r"
+        error: cannot store a
+          cause: Host key verification failed.
+          next:  ssh-keyscan -p 2222 other.example.org >> /etc/hosts
+          next:  and compare what it says with what the owner of that host tells you: ssh-keygen -lf
+        error: cannot store a
+          cause: @ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @
+                 Host key verification failed.
+          next:  the key of other.example.org is another than the one that is known: ask its owner why before anything else
+        error: cannot store a
+          cause: backup@other.example.org: Permission denied (publickey).
+          next:  let backup sign in there with /etc/key: its public half (ssh-keygen -y -f) belongs into authorized_keys
+        error: cannot store a
+          cause: ssh: connect to host other.example.org port 2222: Connection refused
+          next:  see whether other.example.org answers on port 2222, then run the same command again
+        error: cannot store a
+          cause: subsystem request failed on channel 0
+          next:  let backup use SFTP there: `Subsystem sftp internal-sftp` in sshd_config
+        error: cannot store a
+          cause: WARNING: UNPROTECTED PRIVATE KEY FILE!
+                 Permission denied (publickey).
+          next:  chmod 600 /etc/key
+        error: cannot store a
+          cause: there is no program `ssh` on this host
+          next:  apt-get install openssh-client
+        error: cannot store a
+          cause: Permission denied
+          next:  let backup write below /srv/x there; an account that may only add wants append_only: true
+        error: cannot store a
+          cause: the server refused: Failure
+          next:  run the same command again; what arrived is not sent twice
+        ");
     }
 }
