@@ -39,17 +39,65 @@ pub struct Verdict {
     pub reason: String,
 }
 
+/// All that is looked at of a snapshot: what another place tells of one without its manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// Which.
+    pub id: SnapshotId,
+    /// What it holds.
+    pub kind: Kind,
+    /// Why it was taken.
+    pub purpose: Purpose,
+    /// What is known of it.
+    pub standing: Standing,
+}
+
+/// What is known of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It was read back and found whole.
+    Good,
+    /// Nobody looked.
+    Unverified,
+    /// This is wrong with it.
+    Faulty(String),
+}
+
+impl Judged {
+    /// A snapshot as it is judged.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let manifest = &snapshot.manifest;
+        let standing = match &snapshot.verified {
+            None => Standing::Unverified,
+            Some(verified) => verified.fault.clone().map_or(Standing::Good, Standing::Faulty),
+        };
+        Self { id: manifest.id.clone(), kind: manifest.kind, purpose: manifest.purpose, standing }
+    }
+
+    fn is_good(&self) -> bool {
+        self.standing == Standing::Good
+    }
+}
+
 /// Judges all snapshots of one instance; the verdicts come newest first.
 #[must_use]
 pub fn retention(snapshots: &[Snapshot], keep: &Keep, zone: Tz, now: DateTime<Utc>) -> Vec<Verdict> {
-    let (future, past): (Vec<&Snapshot>, Vec<&Snapshot>) = snapshots.iter().partition(|snapshot| time(snapshot) > now);
+    let judged: Vec<Judged> = snapshots.iter().map(Judged::of).collect();
+    judge(&judged, keep, zone, now)
+}
+
+/// As [`retention`], of what is known of snapshots elsewhere.
+#[must_use]
+pub fn judge(snapshots: &[Judged], keep: &Keep, zone: Tz, now: DateTime<Utc>) -> Vec<Verdict> {
+    let (future, past): (Vec<&Judged>, Vec<&Judged>) = snapshots.iter().partition(|snapshot| time(snapshot) > now);
     let mut verdicts: Vec<Verdict> =
         future.into_iter().map(|snapshot| stays(snapshot, "its time has not come yet: the clock was wrong then, or is now")).collect();
     if past.iter().max_by_key(|snapshot| time(snapshot)).is_some_and(|newest| !newest.is_good()) {
         verdicts.extend(past.into_iter().map(untouched));
     } else {
         for (kind, change) in GROUPS {
-            let mut group: Vec<&Snapshot> = past.iter().copied().filter(|snapshot| belongs(snapshot, kind, change)).collect();
+            let mut group: Vec<&Judged> = past.iter().copied().filter(|snapshot| belongs(snapshot, kind, change)).collect();
             group.sort_by_key(|snapshot| std::cmp::Reverse(time(snapshot)));
             verdicts.extend(match change {
                 None => scheduled(&group, kind, keep, zone, now),
@@ -61,16 +109,16 @@ pub fn retention(snapshots: &[Snapshot], keep: &Keep, zone: Tz, now: DateTime<Ut
     verdicts
 }
 
-fn belongs(snapshot: &Snapshot, kind: Kind, change: Option<Purpose>) -> bool {
-    let before = match snapshot.manifest.purpose {
+fn belongs(snapshot: &Judged, kind: Kind, change: Option<Purpose>) -> bool {
+    let before = match snapshot.purpose {
         Purpose::Asked | Purpose::Schedule => None,
         purpose @ (Purpose::PreRestore | Purpose::PreUpdate) => Some(purpose),
     };
-    snapshot.manifest.kind == kind && before == change
+    snapshot.kind == kind && before == change
 }
 
 /// Those that a person or the schedule asked for, newest first.
-fn scheduled(group: &[&Snapshot], kind: Kind, keep: &Keep, zone: Tz, now: DateTime<Utc>) -> Vec<Verdict> {
+fn scheduled(group: &[&Judged], kind: Kind, keep: &Keep, zone: Tz, now: DateTime<Utc>) -> Vec<Verdict> {
     if group.first().is_some_and(|newest| !newest.is_good()) {
         return group.iter().copied().map(untouched).collect();
     }
@@ -105,19 +153,18 @@ fn scheduled(group: &[&Snapshot], kind: Kind, keep: &Keep, zone: Tz, now: DateTi
 }
 
 /// One that does not count; a newer good one is there.
-fn doubtful(snapshot: &Snapshot, now: DateTime<Utc>) -> Verdict {
-    let fault = snapshot.verified.as_ref().and_then(|verified| verified.fault.as_deref());
-    match fault {
-        None => goes(snapshot, "never verified, and a newer good one is there"),
-        Some(fault) if now - time(snapshot) < TimeDelta::days(FAULTY_DAYS) => {
+fn doubtful(snapshot: &Judged, now: DateTime<Utc>) -> Verdict {
+    match &snapshot.standing {
+        Standing::Good | Standing::Unverified => goes(snapshot, "never verified, and a newer good one is there"),
+        Standing::Faulty(fault) if now - time(snapshot) < TimeDelta::days(FAULTY_DAYS) => {
             stays(snapshot, &format!("faulty, kept {FAULTY_DAYS} days to look at: {fault}"))
         }
-        Some(_) => goes(snapshot, &format!("faulty, older than {FAULTY_DAYS} days, and a newer good one is there")),
+        Standing::Faulty(_) => goes(snapshot, &format!("faulty, older than {FAULTY_DAYS} days, and a newer good one is there")),
     }
 }
 
 /// Those before a change, newest first: a month each, and always the newest, and the newest good one.
-fn before_a_change(group: &[&Snapshot], purpose: Purpose, now: DateTime<Utc>) -> Vec<Verdict> {
+fn before_a_change(group: &[&Judged], purpose: Purpose, now: DateTime<Utc>) -> Vec<Verdict> {
     let what = if purpose == Purpose::PreUpdate { "an update" } else { "a restore" };
     let newest_good = group.iter().find(|snapshot| snapshot.is_good()).map(|snapshot| time(snapshot));
     group
@@ -137,20 +184,20 @@ fn before_a_change(group: &[&Snapshot], purpose: Purpose, now: DateTime<Utc>) ->
         .collect()
 }
 
-fn untouched(snapshot: &Snapshot) -> Verdict {
+fn untouched(snapshot: &Judged) -> Verdict {
     stays(snapshot, "the newest is not verified: nothing is forgotten")
 }
 
-fn time(snapshot: &Snapshot) -> DateTime<Utc> {
-    snapshot.manifest.id.time
+fn time(snapshot: &Judged) -> DateTime<Utc> {
+    snapshot.id.time
 }
 
-fn stays(snapshot: &Snapshot, reason: &str) -> Verdict {
-    Verdict { id: snapshot.manifest.id.clone(), keep: true, reason: reason.to_owned() }
+fn stays(snapshot: &Judged, reason: &str) -> Verdict {
+    Verdict { id: snapshot.id.clone(), keep: true, reason: reason.to_owned() }
 }
 
-fn goes(snapshot: &Snapshot, reason: &str) -> Verdict {
-    Verdict { id: snapshot.manifest.id.clone(), keep: false, reason: reason.to_owned() }
+fn goes(snapshot: &Judged, reason: &str) -> Verdict {
+    Verdict { id: snapshot.id.clone(), keep: false, reason: reason.to_owned() }
 }
 
 #[cfg(test)]

@@ -19,6 +19,10 @@ fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
+fn time(snapshot: &Snapshot) -> DateTime<Utc> {
+    snapshot.manifest.id.time
+}
+
 fn snapshot(time: DateTime<Utc>, kind: Kind, purpose: Purpose, state: State) -> Snapshot {
     let manifest = Manifest {
         version: 1,
