@@ -95,6 +95,18 @@ impl Layout {
         self.own().join("runs.lock")
     }
 
+    /// What is remembered of another place for snapshots.
+    #[must_use]
+    pub fn copies(&self, place: &str) -> PathBuf {
+        self.own().join("copies").join(format!("{place}.json"))
+    }
+
+    /// The lock of whoever fills that place from here.
+    #[must_use]
+    pub fn copies_lock(&self, place: &str) -> PathBuf {
+        self.own().join("copies").join(format!("{place}.lock"))
+    }
+
     /// What was begun and must be ended, also after a crash.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
@@ -397,6 +409,8 @@ pub mod repository {
     pub const DRILLED_PAGE: &str = "drilled.txt";
     /// What a snapshot is made of at another place, for anybody to read.
     pub const PARTS: &str = "parts.json";
+    /// Kernel locks; the files say nothing.
+    pub const LOCKS: &str = "locks/";
     /// The public keys that anything there was ever encrypted for.
     pub const KEYS: &str = "keys.json";
     /// All packs.
@@ -443,7 +457,7 @@ pub mod repository {
     /// The lock that whoever writes holds, or the one that whoever reads shares.
     #[must_use]
     pub fn lock(instance: &InstanceId, what: &str) -> String {
-        format!("locks/{instance}.{what}")
+        format!("{LOCKS}{instance}.{what}")
     }
 
     /// Where a snapshot is being made.

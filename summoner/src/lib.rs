@@ -42,6 +42,7 @@ pub mod rehearsal;
 pub mod repository;
 pub mod restore;
 pub mod state;
+pub mod sync;
 
 // FACES: thin; parse, call, show.
 pub mod cli;

@@ -38,6 +38,7 @@ const LAYERS: [(&str, &[&str]); 4] = [
             "repository",
             "restore",
             "state",
+            "sync",
         ],
     ),
     ("FACES", &["cli", "daemon", "web"]),

@@ -14,6 +14,7 @@ mod doctor;
 mod drill;
 mod exec;
 mod forget;
+mod from;
 mod init;
 mod install;
 mod invoke;
@@ -39,6 +40,7 @@ mod select;
 mod show;
 mod snapshots;
 mod status;
+mod sync;
 mod take;
 mod tending;
 mod verify;
@@ -112,6 +114,7 @@ enum Command {
     Snapshots(snapshots::Args),
     Verify(verify::Args),
     Forget(forget::Args),
+    Sync(sync::Args),
     Restore(restore::Args),
     Drill(drill::Args),
     Logs(logs::Args),
@@ -156,9 +159,10 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Status(args) => status::run(&context, &args).await,
         Command::Dump(args) => take::dump(&context, &args).await,
         Command::Backup(args) => take::backup(&context, &args).await,
-        Command::Snapshots(args) => snapshots::run(&context, &args),
+        Command::Snapshots(args) => snapshots::run(&context, &args).await,
         Command::Verify(args) => verify::run(&context, &args).await,
         Command::Forget(args) => forget::run(&context, &args).await,
+        Command::Sync(args) => sync::run(&context, &args).await,
         Command::Restore(args) => restore::run(&context, &args).await,
         Command::Drill(args) => drill::run(&context, &args).await,
         Command::Logs(args) => logs::run(&context, &args).await,

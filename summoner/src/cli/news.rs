@@ -55,6 +55,13 @@ impl News {
         self.ended.push(Ended { id: id(job, instance), job, instance: Some(instance.clone()), result });
     }
 
+    /// What was taken is good here and did not arrive elsewhere: that is a run that failed.
+    pub(super) fn failed(&mut self, error: &Error) {
+        for ended in self.ended.iter_mut().filter(|ended| ended.result.is_ok()) {
+            ended.result = Err(error.message.clone());
+        }
+    }
+
     /// Tells them, and says what did not arrive.
     pub(super) async fn tell(self, context: &Context) {
         let Some(desk) = self.desk else { return };

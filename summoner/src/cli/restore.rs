@@ -3,6 +3,7 @@
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeZone, Utc};
 
 use super::context::{Context, Loaded};
+use super::from::{Elsewhere, From};
 use super::{plan, select, show};
 use crate::backup::blocking;
 use crate::docker::engine::Docker;
@@ -31,6 +32,8 @@ pub struct Args {
     /// Into the instance of the same application on this domain
     #[arg(long, value_name = "DOMAIN")]
     to: Option<String>,
+    #[command(flatten)]
+    from: From,
     /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -88,8 +91,19 @@ async fn undo(context: &Context, loaded: &Loaded, engine: &Docker, selector: &st
 }
 
 async fn bring_back(context: &Context, loaded: &Loaded, engine: &Docker, args: &Args) -> Result<u8> {
-    let repository = Repository::open(&loaded.config.layout.backups())?;
-    let (snapshots, _) = repository.list(None)?;
+    let backups = loaded.config.layout.backups();
+    let elsewhere = match &args.from.from {
+        Some(from) => Some(Elsewhere::open(context, from, args.from.identity.as_deref()).await?),
+        None => None,
+    };
+    let (mut repository, snapshots) = match &elsewhere {
+        Some(elsewhere) => (elsewhere.repository.clone(), elsewhere.snapshots().await?),
+        None => {
+            let repository = Repository::open(&backups)?;
+            let (snapshots, _) = repository.list(None)?;
+            (repository, snapshots)
+        }
+    };
     let source = source(loaded, &snapshots_of(&snapshots), &args.selector)?;
     let target = target(loaded, &source, args.to.as_deref())?;
     let part = part(&args.only)?;
@@ -98,6 +112,10 @@ async fn bring_back(context: &Context, loaded: &Loaded, engine: &Docker, args: &
     let snapshot = choose(&of, &source, &which, &part)?;
     let settings = loaded.config.instances.iter().find(|instance| instance.id == target);
     let settings = settings.ok_or_else(|| Error::usage(format!("{target} is the proxy, which is made from config.yml alone")))?;
+    if let Some(elsewhere) = elsewhere.as_ref().filter(|_| !args.dry_run) {
+        repository = Repository::create_or_open(&backups, context.now)?;
+        elsewhere.fetch(context, &repository, &snapshot.manifest.id).await?;
+    }
     let command = format!("restore {target} --snapshot {}", snapshot.manifest.id.stamp());
     let _lock = if args.dry_run { None } else { Some(context.lock(loaded, engine, &command).await?) };
     let listener = context.listener();

@@ -79,6 +79,9 @@ fn backups(context: &Context, loaded: &Loaded, situation: &Situation, report: &m
     report.backups(&snapshots, &specs, &situation.observed.memory, &clock);
     let since = |id: &str| runs.history(id).map(|history| history.since);
     report.drills(&drills(loaded, &snapshots)?, &specs, &since, &clock);
+    for (name, memory) in super::snapshots::places(loaded)? {
+        report.copies(&name, &memory.snapshots, &snapshots, &specs, &clock);
+    }
     for fault in &damaged {
         report.problems.push(Problem { id: "backup-damaged", instance: None, message: fault.to_string(), hint: "summoner verify".into() });
     }

@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
+use chrono::TimeDelta;
+
 use super::context::{Context, Loaded};
 use super::news::News;
-use super::{plan, select, show, snapshots};
+use super::{plan, select, show, snapshots, sync};
 use crate::apply::World;
 use crate::backup::{self, foreign};
 use crate::docker::engine::Docker;
@@ -16,6 +18,7 @@ use crate::plan::backup as decide;
 use crate::plan::snapshot::{Kind, Purpose, Snapshot};
 use crate::recovery::record;
 use crate::state::card;
+use crate::repository::Repository;
 
 /// Dump databases while everything runs
 #[derive(Debug, clap::Args)]
@@ -50,7 +53,13 @@ struct How {
     /// The schedule asks: a dump that shrank to less than half is refused
     #[arg(long, hide = true)]
     scheduled: bool,
+    /// The schedule asks again: what was taken and did not arrive elsewhere is carried there, not taken anew
+    #[arg(long, hide = true, requires = "scheduled")]
+    again: bool,
 }
+
+/// The retries of one run lie within this time.
+const TRIED_AGAIN: TimeDelta = TimeDelta::hours(6);
 
 /// What is to be taken.
 enum Subject {
@@ -137,6 +146,10 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
     let mut taken: Vec<Snapshot> = Vec::new();
     let mut failed: Vec<Error> = Vec::new();
     for subject in &subjects {
+        if let Some(behind) = behind(context, loaded, subject, kind, how)? {
+            taken.push(behind);
+            continue;
+        }
         let since = Instant::now();
         // Each bears the time at which it was begun, not that of the first.
         let world = World { now: context.now + begun.elapsed(), ..world };
@@ -166,14 +179,38 @@ async fn all(context: &Context, loaded: &Loaded, engine: &Docker, subjects: Vec<
             failed.push(error);
         }
     }
+    // Others may change this host while copies are on their way.
     drop(lock);
+    let ids: Vec<InstanceId> = taken.iter().map(|snapshot| snapshot.manifest.id.instance.clone()).collect();
+    let behind = sync::after(context, loaded, &ids).await?;
+    behind.iter().for_each(|error| news.failed(error));
+    failed.extend(behind);
     news.tell(context).await;
+    let places = snapshots::places(loaded)?;
     if how.json {
-        snapshots::json(&taken, &snapshots::Drills::new())?;
+        snapshots::json(&taken, &snapshots::Drills::new(), &places)?;
     } else if !taken.is_empty() {
-        show::text(&snapshots::table(&taken, &snapshots::Drills::new()))?;
+        show::text(&snapshots::table(&taken, &snapshots::Drills::new(), &places))?;
     }
     finish(context, &taken, failed, word)
+}
+
+/// What an earlier try of the schedule took and could not carry to every place: an application does not stand still
+/// again for that.
+fn behind(context: &Context, loaded: &Loaded, subject: &Subject, kind: Kind, how: &How) -> Result<Option<Snapshot>> {
+    let Subject::Instance(id) = subject else { return Ok(None) };
+    let path = loaded.config.layout.backups();
+    if !how.again || !path.is_dir() {
+        return Ok(None);
+    }
+    let (snapshots, _) = Repository::open(&path)?.list(Some(id))?;
+    let of_kind = |snapshot: &&Snapshot| snapshot.manifest.kind == kind && snapshot.manifest.purpose == Purpose::Schedule;
+    let young = |snapshot: &Snapshot| context.now - snapshot.manifest.id.time < TRIED_AGAIN;
+    let Some(newest) = snapshots.into_iter().rfind(|snapshot| of_kind(&snapshot)).filter(|newest| newest.is_good() && young(newest)) else {
+        return Ok(None);
+    };
+    let missing = snapshots::places(loaded)?.iter().any(|(_, memory)| !memory.snapshots.contains(&newest.manifest.id));
+    Ok(missing.then_some(newest))
 }
 
 async fn show_plans(context: &Context, loaded: &Loaded, engine: &Docker, subjects: &[Subject], kind: Kind, how: &How) -> Result<u8> {
@@ -200,7 +237,7 @@ fn finish(context: &Context, taken: &[Snapshot], mut failed: Vec<Error>, word: &
     let kind = if taken.is_empty() { last.kind } else { ErrorKind::Partial };
     let message = match failed.len() {
         0 => last.message.clone(),
-        more => format!("{} of {} {word}s failed; the last: {}", more + 1, more + 1 + taken.len(), last.message),
+        more => format!("{} things failed, and {} {word}s are good here; the last: {}", more + 1, taken.len(), last.message),
     };
     Err(Error { kind, message, ..last })
 }

@@ -3,11 +3,13 @@
 use serde_json::json;
 
 use super::context::Context;
+use super::from::{Elsewhere, From};
 use super::show;
-use crate::backup::check;
+use crate::backup::{blocking, check};
 use crate::error::{Error, Kind, Result};
 use crate::plan::snapshot::{Snapshot, SnapshotId};
 use crate::repository::Repository;
+use crate::sync::check as copies;
 
 /// What is said of a good one.
 const WHOLE: &str = "whole";
@@ -20,12 +22,18 @@ pub struct Args {
     /// Also read every object of their files, not only the hashes of the packs
     #[arg(long)]
     read_data: bool,
+    #[command(flatten)]
+    from: From,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
+    if let Some(from) = &args.from.from {
+        let elsewhere = Elsewhere::open(context, from, args.from.identity.as_deref()).await?;
+        return elsewhere_too(context, &elsewhere, args).await;
+    }
     let loaded = context.load()?;
     let repository = Repository::open(&loaded.config.layout.backups())?;
     let (snapshots, damaged) = repository.list(None)?;
@@ -39,15 +47,46 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
         rows.push(vec![id.to_string(), verified.fault.map_or_else(|| WHOLE.to_owned(), |fault| format!("DAMAGED: {fault}"))]);
     }
     rows.extend(damaged.iter().map(|fault| vec![fault.to_string(), "DAMAGED".into()]));
-    if args.json {
+    tell(&rows, faults, args.json, "summoner backup   takes a new one; the damaged ones are kept for you to look at")
+}
+
+/// Reads copies back, without a key where no object is asked for; what differs is sent again by the next `sync`.
+async fn elsewhere_too(context: &Context, elsewhere: &Elsewhere, args: &Args) -> Result<u8> {
+    let seen = elsewhere.look().await?;
+    let mut memory = elsewhere.memory(context)?;
+    let mut rows: Vec<Vec<String>> = seen.strange.iter().map(|strange| vec![strange.clone(), "DAMAGED".into()]).collect();
+    let chosen = copies::chosen(&seen, &args.id);
+    if chosen.is_empty() && !args.id.is_empty() {
+        return Err(Error::usage(format!("no such snapshot lies at {}", elsewhere.repository.location()))
+            .next(format!("summoner snapshots --from {}", elsewhere.settings.name)));
+    }
+    let mut faults = rows.len();
+    for there in chosen {
+        let id = there.parts.id.clone();
+        context.note(&format!("reading {id}"));
+        let (place, there, read_data) = (elsewhere.repository.clone(), there.clone(), args.read_data);
+        let (fault, found) = blocking(move |cancel| {
+            let fault = copies::copy(&place, &there, read_data, &mut memory, &|| cancel())?;
+            Ok((fault, memory))
+        })
+        .await?;
+        memory = found;
+        faults += usize::from(fault.is_some());
+        rows.push(vec![id.to_string(), fault.map_or_else(|| WHOLE.to_owned(), |fault| format!("DAMAGED: {fault}"))]);
+    }
+    elsewhere.remember(context, &memory)?;
+    tell(&rows, faults, args.json, "summoner sync   sends again what is good here")
+}
+
+fn tell(rows: &[Vec<String>], faults: usize, json: bool, next: &str) -> Result<u8> {
+    if json {
         let all: Vec<_> = rows.iter().map(|row| json!({"id": row[0], "whole": row[1] == WHOLE, "message": row[1]})).collect();
         show::json(&json!({"version": show::JSON_VERSION, "snapshots": all}))?;
     } else {
-        show::text(&show::table(&["SNAPSHOT", "RESULT"], &rows))?;
+        show::text(&show::table(&["SNAPSHOT", "RESULT"], rows))?;
     }
     if faults > 0 {
-        return Err(Error::new(Kind::External, format!("{faults} of {} snapshots are damaged", rows.len()))
-            .next("summoner backup   takes a new one; the damaged ones are kept for you to look at"));
+        return Err(Error::new(Kind::External, format!("{faults} of {} snapshots are damaged", rows.len())).next(next));
     }
     Ok(0)
 }

@@ -23,6 +23,7 @@ pub(super) struct WrittenBackup {
     cold: Option<Option<Times>>,
     verify: Option<Option<Times>>,
     drill: Option<Option<Times>>,
+    sync: Option<Option<Times>>,
     forget: Option<Option<Times>>,
     keep: Option<At<WrittenKeep>>,
     compression: Option<Compression>,
@@ -46,7 +47,7 @@ struct WrittenKeep {
 
 impl Default for Backup {
     /// A dump and a backup every night (what did not change is not stored again), read back on Sundays and then restored in a
-    /// throw-away place, when the machine has the least to do; thinned out every morning; and enough of each to notice a loss half a year later.
+    /// throw-away place, when the machine has the least to do; brought to other places and thinned out every morning; and enough of each to notice a loss half a year later.
     fn default() -> Self {
         let times = |text| Times::parse(text).ok();
         Self {
@@ -54,6 +55,7 @@ impl Default for Backup {
             cold: times("0 3 * * *"),
             verify: times("0 5 * * 0"),
             drill: times("0 6 * * 0"),
+            sync: times("0 6 * * *"),
             forget: times("30 5 * * *"),
             keep: Keep::default(),
             compression: Compression::Zstd,
@@ -79,6 +81,7 @@ impl WrittenBackup {
             cold: times(&mut fields, "cold", faults),
             verify: times(&mut fields, "verify", faults),
             drill: times(&mut fields, "drill", faults),
+            sync: times(&mut fields, "sync", faults),
             forget: times(&mut fields, "forget", faults),
             keep: keep(&mut fields, faults),
             compression: value(&mut fields, "compression", compression, faults),
@@ -98,6 +101,7 @@ impl WrittenBackup {
             cold: self.cold.clone().unwrap_or_else(|| base.cold.clone()),
             verify: self.verify.clone().unwrap_or_else(|| base.verify.clone()),
             drill: self.drill.clone().unwrap_or_else(|| base.drill.clone()),
+            sync: self.sync.clone().unwrap_or_else(|| base.sync.clone()),
             forget: self.forget.clone().unwrap_or_else(|| base.forget.clone()),
             keep: self.keep.as_ref().map_or(base.keep, |written| written.over(base.keep, faults)),
             compression: self.compression.unwrap_or(base.compression),

@@ -219,6 +219,8 @@ pub struct Backup {
     pub verify: Option<Times>,
     /// When the newest backup is restored in a throw-away place; None is never.
     pub drill: Option<Times>,
+    /// When what is missing at other places is brought there; None is never.
+    pub sync: Option<Times>,
     /// When snapshots beyond `keep` are removed; None is never.
     pub forget: Option<Times>,
     /// How many of each to keep.

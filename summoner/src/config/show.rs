@@ -149,6 +149,7 @@ struct Backup<'a> {
     cold: Option<&'a str>,
     verify: Option<&'a str>,
     drill: Option<&'a str>,
+    sync: Option<&'a str>,
     forget: Option<&'a str>,
     keep: Keep,
     compression: &'static str,
@@ -327,6 +328,7 @@ impl<'a> Backup<'a> {
             cold: backup.cold.as_ref().map(Times::as_str),
             verify: backup.verify.as_ref().map(Times::as_str),
             drill: backup.drill.as_ref().map(Times::as_str),
+            sync: backup.sync.as_ref().map(Times::as_str),
             forget: backup.forget.as_ref().map(Times::as_str),
             keep: Keep::of(backup.keep),
             compression: match backup.compression {
@@ -423,6 +425,7 @@ mod tests {
               cold: 0 3 * * *
               verify: 0 5 * * 0
               drill: 0 6 * * 0
+              sync: 0 6 * * *
               forget: 30 5 * * *
               keep:
                 last: 3
@@ -471,6 +474,7 @@ mod tests {
             cold: 0 3 * * *
             verify: 0 5 * * 0
             drill: 0 6 * * 0
+            sync: 0 6 * * *
             forget: 30 5 * * *
             keep:
               last: 3

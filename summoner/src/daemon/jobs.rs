@@ -135,8 +135,9 @@ impl<R: Runner> Jobs<R> {
         self.save_or_note().await;
         self.tell(Happened::Begun(due.spec.clone()), now);
         let (runner, setup, spec, cancel) = (Arc::clone(&self.runner), Arc::clone(&self.setup), due.spec.clone(), self.cancel.clone());
+        let attempt = due.attempt;
         let task = self.running.spawn(async move {
-            let run = runner.run(setup, &spec, cancel);
+            let run = runner.run(setup, &spec, attempt, cancel);
             tokio::time::timeout(LONGEST_RUN, run)
                 .await
                 .unwrap_or_else(|_| Err(Error::external(format!("{} took longer than a day and was stopped", spec.id))))

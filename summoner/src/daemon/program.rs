@@ -32,10 +32,16 @@ pub struct Program {
 }
 
 impl Runner for Program {
-    async fn run(&self, setup: Arc<Setup>, job: &JobSpec, cancel: Cancel) -> Result<String> {
+    async fn run(&self, setup: Arc<Setup>, job: &JobSpec, attempt: u32, cancel: Cancel) -> Result<String> {
         let mut words = vec![job.job.as_str().to_owned()];
         if matches!(job.job, Job::Dump | Job::Backup | Job::Drill) {
             words.push("--scheduled".to_owned());
+            if attempt > 0 && job.job != Job::Drill {
+                words.push("--again".to_owned());
+            }
+        }
+        if job.job == Job::Sync {
+            words.push("--of".to_owned());
         }
         words.extend(job.instance.as_ref().map(ToString::to_string));
         self.command(&setup, &words, &job.id, cancel).await
@@ -145,7 +151,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_secs(5)).await;
             });
         }
-        Program { path }.run(setup, &spec, cancel).await
+        Program { path }.run(setup, &spec, 0, cancel).await
     }
 
     #[tokio::test]

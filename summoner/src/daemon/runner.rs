@@ -22,11 +22,11 @@ pub struct Setup {
 
 /// Does scheduled jobs.
 pub trait Runner: Send + Sync + 'static {
-    /// Does one, and says in a few words what came of it.
+    /// Does one, and says in a few words what came of it. `attempt` is 0 at its own time, else which retry it is.
     ///
     /// # Errors
     /// Whatever failed. Told to stop, it puts things back in order and ends with an error of the kind `Interrupted`.
-    fn run(&self, setup: Arc<Setup>, job: &JobSpec, cancel: Cancel) -> impl Future<Output = Result<String>> + Send;
+    fn run(&self, setup: Arc<Setup>, job: &JobSpec, attempt: u32, cancel: Cancel) -> impl Future<Output = Result<String>> + Send;
 
     /// Looks at everything, and gives what needs a person.
     ///

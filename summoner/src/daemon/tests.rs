@@ -33,7 +33,7 @@ struct Fake {
 }
 
 impl Runner for Fake {
-    async fn run(&self, _: Arc<Setup>, job: &JobSpec, cancel: Cancel) -> Result<String> {
+    async fn run(&self, _: Arc<Setup>, job: &JobSpec, _: u32, cancel: Cancel) -> Result<String> {
         self.ran.lock().unwrap().push(job.id.clone());
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.at_once.fetch_max(running, Ordering::SeqCst);

@@ -20,6 +20,7 @@ pub mod snapshot;
 pub mod state;
 pub mod status;
 pub mod subnet;
+pub mod sync;
 pub mod told;
 pub mod wanted;
 

@@ -38,6 +38,8 @@ pub enum Job {
     Backup,
     /// Reads back what is stored.
     Verify,
+    /// Brings to other places what is missing there.
+    Sync,
     /// Removes what is no longer wanted.
     Forget,
     /// Restores the newest backup in a throw-away place.
@@ -46,7 +48,7 @@ pub enum Job {
 
 impl Job {
     /// All of them, in the order in which they run when due at once.
-    pub const ALL: [Self; 5] = [Self::Dump, Self::Backup, Self::Verify, Self::Forget, Self::Drill];
+    pub const ALL: [Self; 6] = [Self::Dump, Self::Backup, Self::Verify, Self::Sync, Self::Forget, Self::Drill];
 
     /// Its word, also in the command line's contract.
     #[must_use]
@@ -55,6 +57,7 @@ impl Job {
             Self::Dump => "dump",
             Self::Backup => "backup",
             Self::Verify => "verify",
+            Self::Sync => "sync",
             Self::Forget => "forget",
             Self::Drill => "drill",
         }
@@ -65,6 +68,7 @@ impl Job {
             Self::Dump => backup.dump.as_ref(),
             Self::Backup => backup.cold.as_ref(),
             Self::Verify => backup.verify.as_ref(),
+            Self::Sync => backup.sync.as_ref(),
             Self::Forget => backup.forget.as_ref(),
             // Without backups there is nothing to restore.
             Self::Drill => backup.drill.as_ref().filter(|_| backup.cold.is_some()),
@@ -120,7 +124,11 @@ pub struct Due<'a> {
 #[must_use]
 pub fn jobs(config: &Config, dumps: &dyn Fn(&Instance) -> bool) -> Vec<JobSpec> {
     let of_instance = |instance: &'_ Instance| {
-        let wanted = Job::ALL.into_iter().filter(|job| *job != Job::Dump || dumps(instance));
+        let wanted = Job::ALL.into_iter().filter(|job| match job {
+            Job::Dump => dumps(instance),
+            Job::Sync => !config.repositories.is_empty(),
+            Job::Backup | Job::Verify | Job::Forget | Job::Drill => true,
+        });
         wanted.filter_map(|job| spec(job, instance)).collect::<Vec<_>>()
     };
     config.instances.iter().flat_map(of_instance).collect()

@@ -28,7 +28,10 @@ pub mod forget;
 pub mod index;
 pub mod list;
 pub mod opening;
+pub mod needs;
 pub mod pack;
+pub mod place;
+pub mod receive;
 pub mod secrets;
 pub mod server;
 pub mod verify;
@@ -115,19 +118,25 @@ impl Repository {
     pub fn create_or_open(path: &Path, now: DateTime<Utc>) -> Result<Self> {
         disk::ensure_folder(path, 0o700, None)?;
         let backend: Arc<dyn Backend> = Arc::new(Local::new(path));
-        if read_text(backend.as_ref(), layout::ABOUT)?.is_none() {
-            let strangers = std::fs::read_dir(path).map_err(|error| Error::io("list", path, &error))?.next().is_some();
-            let begun = read_text(backend.as_ref(), layout::README)?.is_some();
-            if strangers && !begun {
-                return Err(Error::external(format!("{} is to be the repository, and holds something else", path.display()))
-                    .next("choose an empty folder, or move away what lies there"));
-            }
-            backend.put(layout::README, &mut README.as_bytes())?;
-            backend.put(layout::RESTORE, &mut RESTORE.as_bytes())?;
-            let about = About { version: VERSION, id: hex::encode(rand::random::<[u8; 16]>()), created_at: now };
-            put_json(backend.as_ref(), layout::ABOUT, &about)?;
-        }
+        let empty = || -> Result<bool> { Ok(std::fs::read_dir(path).map_err(|error| Error::io("list", path, &error))?.next().is_none()) };
+        Self::make(backend.as_ref(), empty, now)?;
         Self::on(backend, path)
+    }
+
+    /// Makes the repository of a place where there is none and `empty` says that there is nothing else.
+    fn make(backend: &dyn Backend, empty: impl FnOnce() -> Result<bool>, now: DateTime<Utc>) -> Result<()> {
+        if read_text(backend, layout::ABOUT)?.is_some() {
+            return Ok(());
+        }
+        let begun = read_text(backend, layout::README)?.is_some();
+        if !begun && !empty()? {
+            return Err(Error::external(format!("{} is to be the repository, and holds something else", backend.location()))
+                .next("choose an empty folder, or move away what lies there"));
+        }
+        backend.put(layout::README, &mut README.as_bytes())?;
+        backend.put(layout::RESTORE, &mut RESTORE.as_bytes())?;
+        let about = About { version: VERSION, id: hex::encode(rand::random::<[u8; 16]>()), created_at: now };
+        put_json(backend, layout::ABOUT, &about)
     }
 
     /// Opens the repository of a folder.
@@ -162,6 +171,17 @@ impl Repository {
         self.backend.location()
     }
 
+    /// Its own id, which no other one has.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.about.id
+    }
+
+    /// Where its blobs lie.
+    pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
     /// Begins a snapshot; what a crash left of earlier ones of this instance is removed. While it lasts, nobody else writes for
     /// this instance, and nobody forgets.
     ///
@@ -169,8 +189,7 @@ impl Repository {
     /// Another one is being made ([`Kind::Locked`]), there is one of that id, or the repository is of a newer version.
     pub fn begin(&self, id: SnapshotId, compression: Compression) -> Result<Draft> {
         self.check_writable()?;
-        let locks = vec![self.lock(&id.instance, "write", Hold::Alone)?, self.lock(&id.instance, "read", Hold::Shared)?];
-        self.sweep(&id.instance)?;
+        let locks = self.lock_to_write(&id.instance)?;
         if self.manifest(&id)?.is_some() {
             return Err(Error::external(format!("there is a snapshot {id} already")).next("run the same command again"));
         }
@@ -223,6 +242,13 @@ impl Repository {
             .next("use the newer Summoner that made it"))
     }
 
+    /// Holds what whoever adds a snapshot holds, and removes what a crash left.
+    fn lock_to_write(&self, instance: &InstanceId) -> Result<Vec<Box<dyn Held>>> {
+        let locks = vec![self.lock(instance, "write", Hold::Alone)?, self.lock(instance, "read", Hold::Shared)?];
+        self.sweep(instance)?;
+        Ok(locks)
+    }
+
     fn lock(&self, instance: &InstanceId, what: &str, hold: Hold) -> Result<Box<dyn Held>> {
         let name = layout::lock(instance, what);
         for _ in 0..LOCK_TRIES {
@@ -254,7 +280,7 @@ impl Repository {
 }
 
 /// Reads a small blob.
-fn read_text(backend: &dyn Backend, name: &str) -> Result<Option<String>> {
+pub(crate) fn read_text(backend: &dyn Backend, name: &str) -> Result<Option<String>> {
     let Some(bytes) = backend.get(name)? else { return Ok(None) };
     let mut text = String::new();
     let read = bytes.take(TEXT_MAX).read_to_string(&mut text);
@@ -262,11 +288,11 @@ fn read_text(backend: &dyn Backend, name: &str) -> Result<Option<String>> {
     Ok(Some(text))
 }
 
-fn put_json(backend: &dyn Backend, name: &str, value: &impl Serialize) -> Result<()> {
+pub(crate) fn put_json(backend: &dyn Backend, name: &str, value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|error| Error::internal(format!("{name} does not serialise")).cause(error))?;
     text.push(b'\n');
     backend.put(name, &mut text.as_slice()).map(|_| ())
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -15,26 +15,26 @@ mod rounds;
 mod sealed;
 
 /// A repository with a folder to back up.
-struct Bed {
-    folder: tempfile::TempDir,
-    now: DateTime<Utc>,
+pub(crate) struct Bed {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) now: DateTime<Utc>,
     seen: Seen,
     compression: Compression,
 }
 
 impl Bed {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("files")).unwrap();
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         Self { folder, now, seen: Seen::default(), compression: Compression::Zstd }
     }
 
-    fn path(&self, below: &str) -> PathBuf {
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.folder.path().join(below)
     }
 
-    fn repository(&self) -> Repository {
+    pub(crate) fn repository(&self) -> Repository {
         Repository::create_or_open(&self.path("backups"), self.now).unwrap()
     }
 
@@ -42,7 +42,7 @@ impl Bed {
         vec![Root { name: "files/app".into(), path: self.path("files"), leave_out: Vec::new() }]
     }
 
-    fn backup(&mut self) -> Snapshot {
+    pub(crate) fn backup(&mut self) -> Snapshot {
         let repository = self.repository();
         self.backup_to(&repository).unwrap()
     }
@@ -93,7 +93,7 @@ impl Bed {
     }
 
     /// Restores into a new folder and says whether it is as `wanted` says.
-    fn restores(&self, id: &SnapshotId, wanted: &[String]) {
+    pub(crate) fn restores(&self, id: &SnapshotId, wanted: &[String]) {
         let into = tempfile::tempdir().unwrap();
         let place = into.path().join("back");
         self.repository().extract(id, &[("files/app".into(), place.clone())], &[]).unwrap();
@@ -101,12 +101,12 @@ impl Bed {
     }
 }
 
-fn instance() -> InstanceId {
+pub(crate) fn instance() -> InstanceId {
     "ghost-a.fr".parse().unwrap()
 }
 
 /// Everything about a folder that a restore brings back, a line an entry.
-fn view(root: &Path) -> Vec<String> {
+pub(crate) fn view(root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let mut inodes = HashMap::new();
     let mut folders = vec![root.to_path_buf()];

@@ -61,7 +61,7 @@ impl Repository {
         let _read = self.lock(&id.instance, "read", Hold::Shared)?;
         let fault = match self.manifest(id) {
             Ok(None) => return Err(Error::usage(format!("there is no snapshot {id}")).next("summoner snapshots, which lists them")),
-            Ok(Some(manifest)) => self.look(&manifest, depth, now)?,
+            Ok(Some(manifest)) => self.look(&manifest, depth, Some(now))?,
             Err(error) => Some(line(&error)),
         };
         let verified = Verified { version: 1, at: now, read_data: depth == Depth::Objects, fault };
@@ -69,8 +69,16 @@ impl Repository {
         Ok(verified)
     }
 
-    /// What is wrong with a snapshot; none is good.
-    fn look(&self, manifest: &Manifest, depth: Depth, now: DateTime<Utc>) -> Result<Option<String>> {
+    /// What is wrong with a snapshot; none is good. As [`Repository::verify`] with every object, and nothing is written.
+    ///
+    /// # Errors
+    /// There is no such snapshot, or the place cannot be read.
+    pub fn inspect(&self, id: &SnapshotId) -> Result<Option<String>> {
+        self.look(&self.need(id)?, Depth::Objects, None)
+    }
+
+    /// What is wrong with a snapshot; none is good. Without a time nothing is written.
+    fn look(&self, manifest: &Manifest, depth: Depth, now: Option<DateTime<Utc>>) -> Result<Option<String>> {
         let id = &manifest.id;
         for artefact in &manifest.artefacts {
             let blob = layout::artefact(&id.instance, &id.stamp(), &artefact.name);
@@ -125,9 +133,12 @@ impl Repository {
         wanted: &BTreeMap<String, HashSet<ObjectId>>,
         index: &Index,
         depth: Depth,
-        now: DateTime<Utc>,
+        now: Option<DateTime<Utc>>,
     ) -> Result<Option<String>> {
-        let read = if depth == Depth::New { self.read_lately(&manifest.id, now)? } else { BTreeSet::new() };
+        let read = match now.filter(|_| depth == Depth::New) {
+            Some(now) => self.read_lately(&manifest.id, now)?,
+            None => BTreeSet::new(),
+        };
         let mut fault = None;
         for pack in index.packs.iter().filter(|pack| wanted.contains_key(&pack.id) && (pack.damaged || !read.contains(&pack.id))) {
             let found = match depth {
@@ -136,13 +147,15 @@ impl Repository {
             };
             let found = found.and_then(|()| self.pack_is_whole(&pack.blob, &pack.id));
             let Err(why) = found else {
-                if pack.damaged {
+                if pack.damaged && now.is_some() {
                     self.backend.delete(&layout::pack(&manifest.id.instance, &pack.id, DAMAGED))?;
                 }
                 continue;
             };
-            // From now on nothing new relies on it: the next backup stores that content again.
-            self.backend.put(&layout::pack(&manifest.id.instance, &pack.id, DAMAGED), &mut why.as_bytes())?;
+            if now.is_some() {
+                // From now on nothing new relies on it: the next backup stores that content again.
+                self.backend.put(&layout::pack(&manifest.id.instance, &pack.id, DAMAGED), &mut why.as_bytes())?;
+            }
             fault.get_or_insert(why);
         }
         Ok(fault)

@@ -3,6 +3,7 @@
 //! One writer at a time (the host's lock). A newer file is refused: an older program would lose what it cannot read.
 
 pub mod card;
+pub mod copies;
 pub mod runs;
 pub mod secrets;
 pub mod told;

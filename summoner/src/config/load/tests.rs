@@ -275,7 +275,7 @@ fn schedules_are_checked() {
     config.yml:4:134: backup.keep.within: `long` is no length of time: write 30s, 10m, 6h, 30d or 4w
     config.yml:5:44: this keeps no backup at all (at least one of last, hourly, daily, weekly, monthly, yearly is 1 or more, or `within` is set)
     config.yml:5:113: at_most: 0 keeps no backup at all (1 or more; the newest good one always stays)
-    config.yml:5:127: unknown key `parallel` in apps.wekan.backup (allowed: cold, compression, downtime_budget, drill, dump, forget, jitter, keep, ping, quiet, verify)
+    config.yml:5:127: unknown key `parallel` in apps.wekan.backup (allowed: cold, compression, downtime_budget, drill, dump, forget, jitter, keep, ping, quiet, sync, verify)
     "#);
     let (config, _) = loaded(
         "version: 1\ndomain: a.org\nemail: you@a.org\nbackup: {cold: '@weekly', verify: every 7d, keep: {last: 9, within: 30d, at_most: 50}}\napps: {ghost: {backup: {dump: never, keep: {daily: 30, at_most: none}}}}\n",

@@ -1,12 +1,15 @@
 //! What `status` says of backups: the newest good one of each instance, and what is missing or damaged.
 
+use std::collections::BTreeSet;
+
 use chrono::SecondsFormat;
 
 use super::{Report, SnapshotReport};
 use crate::name::InstanceId;
 use crate::plan::schedule::{Clock, Job, JobSpec, overdue};
-use crate::plan::snapshot::{Kind, Snapshot};
+use crate::plan::snapshot::{Kind, Snapshot, SnapshotId};
 use crate::plan::state::Memory;
+use crate::plan::sync::late;
 
 impl Report {
     /// Adds what is known of backups. `snapshots` come oldest first.
@@ -45,6 +48,23 @@ impl Report {
         let newest = snapshots.iter().filter(counts).map(|snapshot| snapshot.manifest.id.time).max();
         if let Some(missing) = overdue(newest, spec, installed_at, clock) {
             self.problem("backup-overdue", Some(id), missing.message(), format!("summoner {} {id}", spec.job.as_str()));
+        }
+    }
+
+    /// Adds whose newest good snapshot is missing at another place for too long. `there` are the snapshots that were whole
+    /// there when somebody looked last.
+    pub fn copies(&mut self, place: &str, there: &BTreeSet<SnapshotId>, snapshots: &[Snapshot], specs: &[JobSpec], clock: &Clock) {
+        let mut ids: BTreeSet<InstanceId> = snapshots.iter().map(|snapshot| snapshot.manifest.id.instance.clone()).collect();
+        ids.retain(|id| self.instances.iter().any(|instance| instance.id == id.to_string()));
+        for id in &ids {
+            let spec = specs.iter().find(|spec| spec.job == Job::Sync && spec.instance.as_ref() == Some(id));
+            let Some(late) = late(id, snapshots, there, spec, clock) else { continue };
+            let newest = late.newest_there.map_or_else(
+                || "none of it is there".to_owned(),
+                |at| format!("the newest there is of {}", at.to_rfc3339_opts(SecondsFormat::Secs, true)),
+            );
+            let message = format!("the snapshot {} is missing at {place}: {newest}", late.id.stamp());
+            self.problem("copy-missing", Some(id), message, format!("summoner sync {place}"));
         }
     }
 
