@@ -24,7 +24,7 @@ const FACTOR: u32 = 5;
 const MOST_IN_BURST: Duration = Duration::from_secs(30);
 /// A container that joined a network starts within this, or it does not.
 const STARTING: Duration = Duration::from_secs(3);
-/// So many different containers that start within [`BURST_WINDOW`] are a burst.
+/// So many different containers that start within [`BURST_WINDOW`], or are about to, are a burst.
 const BURST: usize = 3;
 const BURST_WINDOW: Duration = Duration::from_millis(1500);
 
@@ -86,7 +86,8 @@ impl Pace {
         let first = self.changes.take().map_or(now, |(first, _)| first);
         self.applied = Some(now);
         self.forget(now);
-        self.level = if self.started.len() >= BURST { self.level.saturating_add(1) } else { 0 };
+        let crowd = self.started.len() + self.starting.len();
+        self.level = if crowd >= BURST { self.level.saturating_add(1) } else { 0 };
         first
     }
 }
@@ -121,6 +122,15 @@ mod tests {
         pace.arrived("b", true, begin + Duration::from_millis(100));
         pace.touch(begin + Duration::from_millis(100));
         assert_eq!(pace.due(), Some(begin), "it is here: nothing more to wait for");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_that_are_about_to_start_are_a_burst_too() {
+        let (mut pace, begin) = (Pace::default(), Instant::now());
+        ["a", "b", "c"].iter().for_each(|id| pace.joins(id, begin));
+        pace.touch(begin);
+        pace.applied(begin + MOST);
+        assert_eq!(pace.level, 1, "a slow machine starts few within the window");
     }
 
     /// Three hundred that start one after the other, five a second: few applications, and a short wait at the end.
