@@ -278,7 +278,7 @@ async fn a_second_daemon_hears_who_holds_the_lock() {
 #[tokio::test(start_paused = true)]
 async fn jobs_share_the_machine_as_asked() {
     let bed = Bed::new("2026-11-21T12:00:00Z");
-    let backup = "backup: {dump: nightly, cold: nightly, verify: never, forget: never}";
+    let backup = "backup: {dump: nightly, cold: nightly, verify: never, forget: never, drill: never}";
     for (parallel, at_once) in [(1, 1), (8, 2)] {
         bed.fake.ran.lock().unwrap().clear();
         bed.write(&format!("parallel: {parallel}\n{backup}"), "ghost:\n  wekan:");

@@ -13,6 +13,8 @@ mod start;
 pub mod sweep;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::apply::World;
@@ -190,7 +192,12 @@ impl<E: Engine> Drilling<'_, E> {
         let databases: u64 =
             manifest.artefacts.iter().filter(|artefact| artefact.database.is_some()).map(|artefact| artefact.bytes_raw).sum();
         let files = manifest.files.as_ref().map_or(0, |files| files.bytes);
-        check::room(self.world.layout(), &manifest.id, files, databases)?;
+        let layout = self.world.layout();
+        // On one file system both take from the same room.
+        let device = |path: &Path| path.metadata().map(|found| found.dev()).map_err(|error| Error::io("look at", path, &error));
+        let one = device(&layout.files)? == device(&layout.databases)?;
+        let (files, databases) = if one { (files + databases, 0) } else { (files, databases) };
+        check::room(layout, &manifest.id, files, databases)?;
         machine::look()?.has_memory(self.minion.needs.memory_bytes).map_err(Error::external)?;
         Ok(Finding::good(Check::Room, "there is disk and memory for a second copy"))
     }

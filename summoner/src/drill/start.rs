@@ -16,7 +16,7 @@ const AFTER_RESTORE: Duration = Duration::from_secs(600);
 /// Between two tries.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// An application that is healthy may still refuse for a moment.
-const PROBE: Duration = Duration::from_secs(60);
+const PROBE: Duration = Duration::from_secs(20);
 
 /// Makes a container from the image that ran when the snapshot was taken, and starts it.
 pub(super) async fn create<E: Engine>(drilling: &Drilling<'_, E>, place: &Place, container: &ContainerWanted) -> Result<()> {

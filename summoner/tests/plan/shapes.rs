@@ -85,7 +85,8 @@ fn a_status() {
             }
           ],
           "certificate": null,
-          "newest_snapshot": null
+          "newest_snapshot": null,
+          "drill": null
         },
         {
           "id": "pair-team.test",
@@ -117,7 +118,8 @@ fn a_status() {
             "issuer": "Summoner CA team.test",
             "not_after": "2027-04-14T08:00:00Z"
           },
-          "newest_snapshot": null
+          "newest_snapshot": null,
+          "drill": null
         }
       ],
       "foreign": [],
