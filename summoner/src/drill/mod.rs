@@ -227,7 +227,7 @@ impl<E: Engine> Drilling<'_, E> {
         let values = stage::secrets(self)?;
         let place = place::make(self.world, &self.snapshot.manifest.id.instance, &values).await?;
         stage::put_secrets(&place, &values)?;
-        for (name, live) in place.live.iter().filter(|(_, live)| !self.images.contains_key(*live)) {
+        if let Some((name, live)) = place.live.iter().find(|(_, live)| !self.images.contains_key(*live)) {
             return Err(Error::external(format!("the snapshot says of no image for {live}"))
                 .cause(format!("{name} is a service that the minion did not have when the snapshot was taken")));
         }
