@@ -6,7 +6,7 @@ use super::text::{drilled, minute, verified};
 use super::{Card, CardKey, CardPlace, KEY_FILE, Proof, Step};
 
 /// More would not fit on one sheet; the text file has all.
-const MOST_INSTANCES: usize = 10;
+const MOST_INSTANCES: usize = 8;
 const STYLE: &str = include_str!("page.css");
 
 /// The card as HTML.
@@ -68,7 +68,7 @@ fn keys(out: &mut String, card: &Card) {
 
 fn places(out: &mut String, card: &Card) {
     section(out, "Where the backups are");
-    put(out, "<table>\n<tr><th>Name</th><th>Place</th><th>To get in</th></tr>\n");
+    put(out, "<table class=\"places\">\n<tr><th>Name</th><th>Place</th><th>To get in</th></tr>\n");
     for CardPlace { name, place, encrypted, needs } in &card.places {
         let (name, place, needs) = (escaped(name), escaped(place), escaped(&needs.join("; ")));
         let encrypted = if *encrypted { "encrypted; " } else { "" };
@@ -87,7 +87,7 @@ fn proofs(out: &mut String, card: &Card) {
         put(out, "<p>Nothing runs here yet.</p>\n");
         return;
     }
-    put(out, "<table>\n<tr><th>Instance</th><th>Address</th><th>Newest whole snapshot</th><th>Drill</th></tr>\n");
+    put(out, "<table class=\"proofs\">\n<tr><th>Instance</th><th>Address</th><th>Newest whole snapshot</th><th>Drill</th></tr>\n");
     for proof in card.instances.iter().take(MOST_INSTANCES) {
         let Proof { id, url, drill, .. } = proof;
         let (id, url) = (escaped(&id.to_string()), escaped(url.as_deref().unwrap_or_default()));
