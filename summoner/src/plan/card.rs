@@ -271,7 +271,10 @@ fn reach(place: &Place) -> Option<Step> {
         )),
         Place::S3(S3 { region, access_key, .. }) => Some(step(
             "The access key and its secret key, both in the environment:",
-            &[&format!("export AWS_REGION={region} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=...", access_key.as_deref().unwrap_or("..."))],
+            &[&format!(
+                "export AWS_REGION={region} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=...",
+                access_key.as_deref().unwrap_or("...")
+            )],
         )),
     }
 }

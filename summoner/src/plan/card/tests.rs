@@ -153,7 +153,10 @@ fn every_place_has_its_own_way_in() {
     for (place, said) in [
         (
             sftp(),
-            ["echo ls /srv/summoner | sftp -i SSHKEY -P 22 backup@other.example.org", "sftp -r -i SSHKEY -P 22 backup@other.example.org:/srv/summoner backups"],
+            [
+                "echo ls /srv/summoner | sftp -i SSHKEY -P 22 backup@other.example.org",
+                "sftp -r -i SSHKEY -P 22 backup@other.example.org:/srv/summoner backups",
+            ],
         ),
         (
             s3(),

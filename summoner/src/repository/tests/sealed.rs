@@ -10,7 +10,7 @@ use crate::backend::sealed::Sealed;
 use crate::config::encryption::fingerprint;
 
 /// Names that must not be read from outside.
-const TELLING: [&str; 3] = ["dismissal-of-jane-doe.odt", "Ärzteliste", "salaries/2026"];
+const TELLING: [&str; 3] = ["dismissal-of-jane-doe.odt", "Ärzteliste", "salaries/ledger"];
 
 struct Keys {
     folder: tempfile::TempDir,
