@@ -10,7 +10,7 @@ use std::path::Path;
 use chrono::TimeDelta;
 
 use super::{Repository, codec, put_json, read_text};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::layout::repository as layout;
 use crate::plan::recovery::{KEPT, Record, VERSION};
 use crate::plan::snapshot::stamp;
@@ -40,7 +40,7 @@ impl Repository {
             if !blobs.contains(&layout::server(&name, layout::MANIFEST)) {
                 continue;
             }
-            match self.record(&name) {
+            match self.record(&name)? {
                 Ok(record) => records.push(record),
                 Err(found) => broken.push(found),
             }
@@ -87,7 +87,7 @@ impl Repository {
                 .next("summoner doctor, and a look at that disk"));
         }
         put_json(self.backend.as_ref(), &manifest, &record)?;
-        if self.record(&record.stamp()).ok().as_ref() != Some(&record) {
+        if self.record(&record.stamp())?.ok().as_ref() != Some(&record) {
             return Err(Error::external(format!("{manifest} at {} is not as it was written", self.location())));
         }
         let old = records.len().saturating_sub(KEPT - 1);
@@ -113,21 +113,13 @@ impl Repository {
         put_json(self.backend.as_ref(), &layout::server(&record.stamp(), layout::MANIFEST), record)
     }
 
-    fn record(&self, name: &str) -> std::result::Result<Record, Broken> {
-        let broken = |why: String, newer| Broken { name: name.to_owned(), why, newer };
-        let read = read_text(self.backend.as_ref(), &layout::server(name, layout::MANIFEST));
-        let text = read.map_err(|error| broken(error.cause.unwrap_or(error.message), false))?.unwrap_or_default();
-        // The version first: a newer form may have anything else.
-        let version = serde_json::from_str::<serde_json::Value>(&text).ok().and_then(|value| value.get("version")?.as_u64());
-        match version {
-            Some(version) if version > u64::from(VERSION) => {
-                return Err(broken(format!("it has version {version}, and this Summoner reads up to {VERSION}"), true));
-            }
-            None => return Err(broken("its manifest is none".into(), false)),
-            Some(_) => {}
+    /// A key that does not fit says nothing about the record: that is an error of its own.
+    fn record(&self, name: &str) -> Result<std::result::Result<Record, Broken>> {
+        match read_text(self.backend.as_ref(), &layout::server(name, layout::MANIFEST)) {
+            Ok(text) => Ok(parsed(name, &text.unwrap_or_default())),
+            Err(error) if error.kind == Kind::WrongKey => Err(error),
+            Err(error) => Ok(Err(Broken { name: name.to_owned(), why: error.cause.unwrap_or(error.message), newer: false })),
         }
-        let record: Record = serde_json::from_str(&text).map_err(|error| broken(format!("its manifest is damaged: {error}"), false))?;
-        if record.stamp() == name { Ok(record) } else { Err(broken(format!("its manifest is that of {}", record.stamp()), false)) }
     }
 
     /// Removes what a crash left of a record that was being stored or removed.
@@ -151,6 +143,21 @@ impl Repository {
         }
         Ok(folders)
     }
+}
+
+fn parsed(name: &str, text: &str) -> std::result::Result<Record, Broken> {
+    let broken = |why: String, newer| Broken { name: name.to_owned(), why, newer };
+    // The version first: a newer form may have anything else.
+    let version = serde_json::from_str::<serde_json::Value>(text).ok().and_then(|value| value.get("version")?.as_u64());
+    match version {
+        Some(version) if version > u64::from(VERSION) => {
+            return Err(broken(format!("it has version {version}, and this Summoner reads up to {VERSION}"), true));
+        }
+        None => return Err(broken("its manifest is none".into(), false)),
+        Some(_) => {}
+    }
+    let record: Record = serde_json::from_str(text).map_err(|error| broken(format!("its manifest is damaged: {error}"), false))?;
+    if record.stamp() == name { Ok(record) } else { Err(broken(format!("its manifest is that of {}", record.stamp()), false)) }
 }
 
 #[cfg(test)]
