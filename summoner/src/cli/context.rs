@@ -69,6 +69,24 @@ impl Context {
         Ok(here.join(path))
     }
 
+    /// As it is, for the configuration in another place.
+    #[must_use]
+    pub(super) fn on(&self, config: PathBuf) -> Self {
+        let mut other = self.clone();
+        other.globals.config = Some(config);
+        other
+    }
+
+    /// The configuration that this machine remembers an installation by.
+    pub(super) fn remembered_config(&self) -> Option<&Path> {
+        self.home_file.as_ref().and_then(|file| file.config.as_deref())
+    }
+
+    /// The configuration that the command line names.
+    pub(super) fn asked_config(&self) -> Option<PathBuf> {
+        self.globals.config.clone()
+    }
+
     /// The catalogue: the one in the binary, shadowed by the person's own.
     pub fn catalogue(&self) -> Result<Catalogue> {
         let config = self.config_path()?;

@@ -1,11 +1,13 @@
 //! `summoner install`
 
 use super::context::{Context, Loaded};
-use super::{plan, show, tending};
+use super::{plan, rebuild, show, tending};
 use crate::apply::{self, Outcome, service};
 use crate::error::{Error, Result};
 use crate::plan::deploy::Scope;
 use crate::state::{card, secrets};
+use crate::recovery::Progress;
+use crate::state::secrets;
 
 /// Make the server what config.yml says
 #[derive(Debug, clap::Args)]
@@ -13,10 +15,16 @@ pub struct Args {
     /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    rebuild: rebuild::From,
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
+    if args.rebuild.restore_from.is_some() {
+        return rebuild::run(context, &args.rebuild, args.dry_run).await;
+    }
     let loaded = context.load_aloud()?;
+    Progress::refuse_open(&loaded.config.layout)?;
     if args.dry_run {
         return plan::print(context, &loaded, &Scope::default(), false).await;
     }

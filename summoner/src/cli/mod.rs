@@ -31,6 +31,8 @@ mod plan;
 mod progress;
 mod proxy;
 mod recovery_card;
+mod rebuild;
+mod rehearse;
 mod remove;
 mod restore;
 mod routes;
@@ -117,6 +119,7 @@ enum Command {
     Sync(sync::Args),
     Restore(restore::Args),
     Drill(drill::Args),
+    Rehearse(rehearse::Args),
     Logs(logs::Args),
     Exec(exec::Args),
     Open(open::Args),
@@ -165,6 +168,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Sync(args) => sync::run(&context, &args).await,
         Command::Restore(args) => restore::run(&context, &args).await,
         Command::Drill(args) => drill::run(&context, &args).await,
+        Command::Rehearse(args) => rehearse::run(&context, &args).await,
         Command::Logs(args) => logs::run(&context, &args).await,
         Command::Exec(args) => exec::run(&context, &args).await,
         Command::Open(args) => open::run(&context, &args),
@@ -217,7 +221,7 @@ impl Cli {
     /// To be asked for before the command runs.
     #[must_use]
     pub fn rest(&self) -> Rest {
-        let hears_signals = matches!(self.command, Command::Daemon(_) | Command::RunDue(_) | Command::Proxy(_));
+        let hears_signals = matches!(self.command, Command::Daemon(_) | Command::RunDue(_) | Command::Proxy(_) | Command::Rehearse(_));
         Rest { globals: self.globals.clone(), hears_signals }
     }
 

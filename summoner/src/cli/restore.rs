@@ -195,14 +195,18 @@ fn part(only: &[String]) -> Result<Part> {
 
 fn which(args: &Args) -> Result<Which> {
     if let Some(text) = &args.at {
-        let time = time(text).ok_or_else(|| {
-            Error::usage(format!("`{text}` is no time")).next("such as 2026-11-21, \"2026-11-21 14:30\" or 2026-11-21T14:30:00Z")
-        })?;
-        return Ok(Which::At(time));
+        return time_of(text).map(Which::At);
     }
     Ok(match args.snapshot.as_deref() {
         None | Some("latest") => Which::Latest,
         Some(name) => Which::Named(name.to_owned()),
+    })
+}
+
+/// As [`time`], with a sentence for what is none.
+pub(super) fn time_of(text: &str) -> Result<DateTime<Utc>> {
+    time(text).ok_or_else(|| {
+        Error::usage(format!("`{text}` is no time")).next("such as 2026-11-21, \"2026-11-21 14:30\" or 2026-11-21T14:30:00Z")
     })
 }
 

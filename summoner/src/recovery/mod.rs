@@ -4,6 +4,7 @@
 //! Which snapshots are taken is decided by `plan::recovery`, where bytes lie is the repository's matter, and how an instance
 //! comes back is that of `restore`. Touches nothing that is there: a machine that is not empty is refused.
 
+pub mod bring;
 pub mod images;
 mod parts;
 pub mod progress;
