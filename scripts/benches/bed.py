@@ -144,7 +144,7 @@ def prepare(images, programs, doc):
     if "SUMMONER_BIN" not in os.environ:
         subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
     subprocess.run([f"{ROOT}/scripts/images", *images], check=True, stdout=subprocess.DEVNULL)
-    alive = subprocess.check_output(["pgrep", "-f", "bench (install|proxy|backup)"], text=True).split()
+    alive = subprocess.check_output(["pgrep", "-f", "bench (install|proxy|backup|recovery)"], text=True).split()
     for left in (left for left in glob.glob(f"{PREFIX}*") if left.removeprefix(PREFIX) not in alive):
         sweep(left)
 
