@@ -5,9 +5,8 @@ use super::{plan, rebuild, show, tending};
 use crate::apply::{self, Outcome, service};
 use crate::error::{Error, Result};
 use crate::plan::deploy::Scope;
-use crate::state::{card, secrets};
 use crate::recovery::Progress;
-use crate::state::secrets;
+use crate::state::{card, secrets};
 
 /// Make the server what config.yml says
 #[derive(Debug, clap::Args)]

@@ -17,8 +17,8 @@ use crate::plan::Plan;
 use crate::plan::backup as decide;
 use crate::plan::snapshot::{Kind, Purpose, Snapshot};
 use crate::recovery::record;
-use crate::state::card;
 use crate::repository::Repository;
+use crate::state::card;
 
 /// Dump databases while everything runs
 #[derive(Debug, clap::Args)]

@@ -78,7 +78,6 @@ fn a_whole_archive_is_counted_however_it_is_cut() {
         let found = walk(&[&bytes[..cut], &bytes[cut..]]).unwrap();
         assert_eq!(found.server_version, "7.0.40");
         let counts: Vec<(&str, u64)> = found.documents.iter().map(|(name, tally)| (name.as_str(), tally.rows)).collect();
-        let counts: Vec<(&str, u64)> = found.documents.iter().map(|(name, count)| (name.as_str(), count.rows)).collect();
         assert_eq!(counts, [("app.posts", 3), ("app.ts", 1), ("app.users", 0)]);
     }
     let single: Vec<&[u8]> = bytes.chunks(1).collect();
