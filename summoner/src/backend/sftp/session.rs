@@ -48,12 +48,15 @@ impl From<io::Error> for Fault {
     }
 }
 
+/// What a folder holds: names, which need not be text, and what they name.
+type Names = Vec<(Vec<u8>, Attributes)>;
+
 /// What a server answers.
 enum Answer {
     Status(u32, String),
     Handle(Vec<u8>),
     Data(Vec<u8>),
-    Names(Vec<(Vec<u8>, Attributes)>),
+    Names(Names),
     Attributes(Attributes),
     Extended(Vec<u8>),
 }
@@ -270,7 +273,7 @@ impl Session {
     }
 
     /// What a folder holds; None when there is none.
-    pub(super) fn list(&mut self, path: &str) -> Result<Option<Vec<(Vec<u8>, Attributes)>>, Fault> {
+    pub(super) fn list(&mut self, path: &str) -> Result<Option<Names>, Fault> {
         let id = self.path(packet::OPENDIR, path)?;
         let handle = match self.handle(id) {
             Err(fault) if fault.is(NO_SUCH_FILE) => return Ok(None),
@@ -303,7 +306,7 @@ impl Session {
     }
 }
 
-fn names(fields: &mut Fields<'_>) -> io::Result<Vec<(Vec<u8>, Attributes)>> {
+fn names(fields: &mut Fields<'_>) -> io::Result<Names> {
     let count = fields.number()?;
     (0..count)
         .map(|_| {
