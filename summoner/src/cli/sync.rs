@@ -10,7 +10,9 @@ use super::{from, select, show};
 use crate::config::repositories::RepositorySettings;
 use crate::error::{Error, Kind, Result};
 use crate::name::InstanceId;
+use crate::plan::card::encrypted;
 use crate::repository::Repository;
+use crate::state::card;
 use crate::sync::{self, Filling, Report};
 
 /// Bring what is missing to the other repositories, and read it back there
@@ -33,6 +35,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     let loaded = context.load()?;
     let places = chosen(&loaded, &args.repository)?;
     let only = of(&loaded, &args.of)?;
+    if !args.dry_run && places.iter().any(|settings| encrypted(&loaded.config, settings)) {
+        card::require(&loaded.config)?;
+    }
     let fillings = places
         .into_iter()
         .map(|settings| Filling {
@@ -93,8 +98,17 @@ pub(super) async fn after(context: &Context, loaded: &Loaded, taken: &[InstanceI
         wait: true,
         ..Filling::of(&loaded.config, settings, context.now, Arc::from(context.listener()))
     };
-    let reports = sync::all(loaded.config.repositories.iter().map(filling).collect()).await?;
     let mut errors = Vec::new();
+    // Places where nothing is encrypted are filled all the same.
+    let refused = card::require(&loaded.config).err();
+    let (shut, open): (Vec<_>, Vec<_>) =
+        loaded.config.repositories.iter().partition(|settings| refused.is_some() && encrypted(&loaded.config, settings));
+    for settings in shut {
+        errors.extend(
+            refused.clone().map(|error| Error { message: format!("nothing was copied to {}: {}", settings.name, error.message), ..error }),
+        );
+    }
+    let reports = sync::all(open.into_iter().map(filling).collect()).await?;
     for report in reports {
         for id in &report.copied {
             context.note(&format!("{id} is at {} too", report.name));

@@ -7,12 +7,17 @@ use super::from::{Elsewhere, From};
 use super::show;
 use crate::backup::{blocking, check};
 use crate::error::{Error, Kind, Result};
+use crate::layout::repository as layout;
 use crate::plan::snapshot::{Snapshot, SnapshotId};
+use crate::plan::sync::There;
 use crate::repository::Repository;
+use crate::repository::opening::Opened;
 use crate::sync::check as copies;
 
 /// What is said of a good one.
 const WHOLE: &str = "whole";
+/// What is said of one that a key opens.
+const OPENS: &str = "opens it";
 
 /// Read snapshots back and say which are whole
 #[derive(Debug, clap::Args)]
@@ -32,6 +37,14 @@ pub struct Args {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8> {
     if let Some(from) = &args.from.from {
         let elsewhere = Elsewhere::open(context, from, args.from.identity.as_deref()).await?;
+        if args.from.identity.is_some() {
+            let opens = try_key(&elsewhere, args).await?;
+            // Who asks for everything to be read has tried the key first: what it does not open cannot be read.
+            if !args.read_data {
+                return tell_opens(&opens, args.json);
+            }
+            opens.check()?;
+        }
         return elsewhere_too(context, &elsewhere, args).await;
     }
     let loaded = context.load()?;
@@ -76,6 +89,68 @@ async fn elsewhere_too(context: &Context, elsewhere: &Elsewhere, args: &Args) ->
     }
     elsewhere.remember(context, &memory)?;
     tell(&rows, faults, args.json, "summoner sync   sends again what is good here")
+}
+
+/// What a private key opens.
+struct Opens {
+    rows: Vec<Vec<String>>,
+    shut: usize,
+    /// Names the keys that would fit.
+    refusal: Option<Error>,
+    place: String,
+}
+
+impl Opens {
+    fn check(&self) -> Result<()> {
+        let shut = format!("{} of {} at {} stay shut", self.shut, self.rows.len(), self.place);
+        match &self.refusal {
+            Some(refusal) => Err(Error { message: shut, ..refusal.clone() }),
+            None if self.shut > 0 => Err(Error::external(shut).next("summoner sync   sends again what is good here")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tries a private key at every snapshot there, and at the newest record of the installation: the drill for the day on
+/// which only the place and the key are left.
+async fn try_key(elsewhere: &Elsewhere, args: &Args) -> Result<Opens> {
+    let seen = elsewhere.look().await?;
+    let needs = |there: &&There| {
+        let id = &there.parts.id;
+        let manifest = layout::artefact(&id.instance, &id.stamp(), layout::MANIFEST);
+        (id.to_string(), there.parts.blobs.iter().map(|part| part.name.clone()).chain([manifest]).collect::<Vec<String>>())
+    };
+    let mut all: Vec<(String, Vec<String>)> = copies::chosen(&seen, &args.id).iter().map(needs).collect();
+    let (place, named) = (elsewhere.repository.clone(), !args.id.is_empty());
+    let (rows, shut, refusal) = blocking(move |cancel| {
+        if !named {
+            all.extend(place.newest_record_blobs()?);
+        }
+        let (mut opened, mut rows, mut bad) = (Opened::default(), Vec::new(), 0);
+        for (id, names) in all {
+            cancel()?;
+            let said = match place.shut(&names, false, &mut opened) {
+                Ok(shut) if shut.is_empty() => OPENS.to_owned(),
+                Ok(shut) => format!("SHUT: {} of its {} files need another key", shut.len(), names.len()),
+                Err(error) => format!("DAMAGED: {}", error.message),
+            };
+            bad += usize::from(said != OPENS);
+            rows.push(vec![id, said]);
+        }
+        Ok((rows, bad, opened.refusal()))
+    })
+    .await?;
+    Ok(Opens { rows, shut, refusal, place: elsewhere.repository.location() })
+}
+
+fn tell_opens(opens: &Opens, json: bool) -> Result<u8> {
+    if json {
+        let all: Vec<_> = opens.rows.iter().map(|row| json!({"id": row[0], "opens": row[1] == OPENS, "message": row[1]})).collect();
+        show::json(&json!({"version": show::JSON_VERSION, "snapshots": all}))?;
+    } else {
+        show::text(&show::table(&["SNAPSHOT", "THIS KEY"], &opens.rows))?;
+    }
+    opens.check().map(|()| 0)
 }
 
 fn tell(rows: &[Vec<String>], faults: usize, json: bool, next: &str) -> Result<u8> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Repository;
 use crate::error::{Error, Kind, Result};
+use crate::layout::repository as layout;
 
 /// What was found out, by the name of the blob; packs that several snapshots share are tried once.
 #[derive(Debug, Default)]
@@ -40,6 +41,18 @@ impl Repository {
             }
         }
         Ok(shut)
+    }
+
+    /// The newest record of the installation there, and its blobs.
+    ///
+    /// # Errors
+    /// The place cannot be read.
+    pub fn newest_record_blobs(&self) -> Result<Option<(String, Vec<String>)>> {
+        let blobs = self.backend.list(layout::SERVER)?;
+        let folder = |name: &str| name.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+        let Some(newest) = blobs.iter().filter_map(|blob| folder(&blob.name)).max() else { return Ok(None) };
+        let names = blobs.into_iter().map(|blob| blob.name).filter(|name| folder(name).as_deref() == Some(&newest)).collect();
+        Ok(Some((newest, names)))
     }
 
     fn opens(&self, name: &str, read_data: bool, opened: &mut Opened) -> Result<bool> {
