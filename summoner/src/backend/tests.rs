@@ -38,7 +38,7 @@ fn it_fails_as_it_was_told() {
 fn a_place_is_opened_as_its_settings_say() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("attic");
-    let place = |path: &std::path::Path| RepositorySettings::at(Place::Folder(path.to_path_buf()));
+    let place = |path: &Path| RepositorySettings::at(Place::Folder(path.to_path_buf()));
     let error = open(&place(&path)).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("mkdir -p") && !path.exists(), "{error}");
     std::fs::create_dir(&path).unwrap();
