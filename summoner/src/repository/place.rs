@@ -9,10 +9,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{Repository, read_text};
-use crate::backend::Backend;
-use crate::backend::local::Local;
 use crate::backend::sealed::Sealed;
-use crate::config::repositories::{Place, RepositorySettings};
+use crate::backend::{self, Backend};
+use crate::config::repositories::RepositorySettings;
 use crate::error::{Error, Kind, Result};
 use crate::layout::repository as layout;
 
@@ -55,10 +54,7 @@ pub fn encrypts(settings: &RepositorySettings, recipients: &[String]) -> bool {
 /// The driver and what lies over it. A place that was ever encrypted is read through the encryption, whatever config.yml
 /// says today: names there are not those of the blobs.
 fn stack(settings: &RepositorySettings, recipients: &[String], identity: Option<&Path>) -> Result<Arc<dyn Backend>> {
-    let inner: Arc<dyn Backend> = match &settings.place {
-        Place::Folder(path) => Arc::new(Local::new(path)),
-        Place::Sftp(_) | Place::S3(_) => return Err(Error::usage(format!("{} cannot be opened yet", settings.name))),
-    };
+    let inner = backend::open(settings)?;
     let encrypts = encrypts(settings, recipients);
     if !encrypts && identity.is_none() && read_text(inner.as_ref(), layout::KEYS)?.is_none() {
         return Ok(inner);

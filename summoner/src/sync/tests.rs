@@ -209,6 +209,7 @@ fn everything_arrives_once_and_is_read_back() {
 fn a_dry_run_says_what_is_missing_and_touches_nothing() {
     let two = Two::with(2);
     fs::remove_dir_all(two.place()).unwrap();
+    fs::create_dir(two.place()).unwrap();
     let report = fill(&Filling { dry_run: true, ..two.filling() }, &|| Ok(()));
     assert!(report.error.is_none(), "{:?}", report.error);
     assert_eq!((report.missing.len(), report.copied.len()), (2, 0));
