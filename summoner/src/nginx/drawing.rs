@@ -120,7 +120,10 @@ mod tests {
 
     #[test]
     fn what_changed_is_told_and_written_alone_with_its_lines_in_place() {
-        for settings in [ProxySettings::own(80, 443, "edge"), ProxySettings::classic()] {
+        let own = ProxySettings::own(80, 443, "edge");
+        // A container by its name is reached by a resolver.
+        let classic = ProxySettings { resolvers: own.resolvers.clone(), ..ProxySettings::classic() };
+        for settings in [own, classic] {
             let (before, after) = (drawn(&settings, &["a.fr", "c.fr"]), drawn(&settings, &["a.fr", "b.fr", "c.fr"]));
             let changed = after.changed(&before).unwrap();
             assert_eq!(changed, BTreeSet::from(["b.fr"]));
