@@ -68,7 +68,7 @@ pub struct Sftp {
     pub path: String,
     /// The file of the private key; None is what ssh itself finds.
     pub key_file: Option<PathBuf>,
-    /// The file with the host's key; None is the user's own known_hosts.
+    /// The file with the host's key; None is the user's own `known_hosts`.
     pub known_hosts: Option<PathBuf>,
 }
 
