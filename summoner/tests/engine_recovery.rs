@@ -13,6 +13,8 @@ use support::{Bed, PAIR_COMPOSE, PAIR_MINION, Said};
 
 /// Far above the number of effects of a recovery.
 const MANY: usize = 400;
+/// Each kill is followed by a whole recovery: of the effects every one of this many is killed.
+const STRIDE: usize = 6;
 
 const DUO_MINION: &str = "version: 1\nsummary: A page and a database\nroutes: [{port: 80}]\nfolders: {html: {}}\n\
     databases: [{service: db, kind: mariadb, name: duo, user: duo, password: db_password, root: {user: root, password: root_password}}]\n\
@@ -235,7 +237,7 @@ fn killed_anywhere_the_same_command_finishes() {
     copy(&bed.root().join("backups"), &bed.path().join("attic"));
     let secrets = bed.secrets();
     let place = attic(&bed);
-    for effect in 1..MANY {
+    for effect in (1..MANY).step_by(STRIDE) {
         burn(&bed);
         let mut command = bed.command(&["install", "--restore-from", &place]);
         let said = Said::of(command.env("SUMMONER_CRASH_AT", effect.to_string()).output().unwrap());
