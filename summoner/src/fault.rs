@@ -104,19 +104,19 @@ impl Faults {
 
     /// Records an error.
     pub fn error(&mut self, span: &Range<usize>, message: impl Into<String>) {
-        let fault = self.fault(span, message.into(), None);
+        let fault = self.fault(span, &message.into(), None);
         self.errors.push(fault);
     }
 
     /// Records an error and what would be right.
     pub fn error_with_help(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        let fault = self.fault(span, message.into(), Some(help.into()));
+        let fault = self.fault(span, &message.into(), Some(help.into()));
         self.errors.push(fault);
     }
 
     /// Records a warning and what to do about it.
     pub fn warning(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        let fault = self.fault(span, message.into(), Some(help.into()));
+        let fault = self.fault(span, &message.into(), Some(help.into()));
         self.warnings.push(fault);
     }
 
@@ -136,8 +136,8 @@ impl Faults {
         }
     }
 
-    fn fault(&self, span: &Range<usize>, message: String, help: Option<String>) -> Fault {
-        let message = hide(&message).into_owned();
+    fn fault(&self, span: &Range<usize>, message: &str, help: Option<String>) -> Fault {
+        let message = hide(message).into_owned();
         Fault { source: Arc::clone(&self.source), span: span.clone(), message, help }
     }
 }

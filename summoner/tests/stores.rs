@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it does not expect")]
 
-use summoner::backend::{Backend, Blob, Hold};
+use summoner::backend::{Backend, Hold};
 
 #[path = "stores/bed.rs"]
 mod bed;

@@ -32,7 +32,7 @@ mod ear;
 mod http;
 mod parts;
 
-/// The largest object that a store copies by itself (Amazon S3 API Reference, "CopyObject").
+/// The largest object that a store copies by itself (Amazon S3 API Reference, `CopyObject`).
 const MOST_COPIED: u64 = 5 << 30;
 /// An object that breaks off while it is read is asked for again from there, so often and for so long.
 const RESUMED: usize = 4;

@@ -37,7 +37,7 @@ impl Site<'_> {
 
     fn needs(&self, manifest: &Manifest, index: &mut Option<(InstanceId, Index)>) -> Result<Vec<Need>> {
         let instance = &manifest.id.instance;
-        if !index.as_ref().is_some_and(|(of, _)| of == instance) {
+        if index.as_ref().is_none_or(|(of, _)| of != instance) {
             *index = Some((instance.clone(), Index::load(self.here.backend(), instance)?));
         }
         let Some((_, index)) = index else { return Err(Error::internal("an index that was loaded is not there")) };

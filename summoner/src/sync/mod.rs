@@ -291,7 +291,7 @@ impl Site<'_> {
 
     fn failed(&self, id: &SnapshotId, error: Error) -> Error {
         let message = format!("{id} did not arrive at {}", self.filling.settings.name);
-        let cause = error.cause.map_or_else(|| error.message.clone(), |cause| cause);
+        let cause = error.cause.unwrap_or(error.message);
         let mut next = error.next;
         next.push(self.filling.next());
         Error { message, cause: Some(cause), next, ..Error::new(error.kind, "") }

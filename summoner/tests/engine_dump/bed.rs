@@ -150,7 +150,7 @@ pub async fn never_short(engine: &Docker, from: &Server) {
     let longest = lengths.iter().copied().max().unwrap_or_default() as u64;
     let one = |number: u64| async move {
         let shelf = Shelf::with(Some((longest * number / STALLED, STALL)), None);
-        let road = ROADS[usize::from(number % 2 == 0)];
+        let road = ROADS[usize::from(number.is_multiple_of(2))];
         let parts = summoner::database::dump(engine, &from.target, &options(road), &shelf, None).await.unwrap();
         assert_eq!(length(&shelf, &parts), *lengths, "{road:?}, {number}");
         assert!(shelf.stalls.notified().now_or_never().is_some(), "{road:?}, {number}: it never stood still");

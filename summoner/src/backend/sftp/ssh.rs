@@ -160,7 +160,7 @@ fn arguments(settings: &Sftp) -> Vec<OsString> {
     arguments
 }
 
-/// A path as ssh_config(5) takes it: one word, and no `%` that means something.
+/// A path as `ssh_config` takes it: one word, and no `%` that means something.
 fn quoted(path: &Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('%', "%%"))
 }
