@@ -13,7 +13,7 @@ fn a_folder_keeps_the_contract() {
     let backend = Local::new(folder.path());
     suite(&backend);
     backend.put("a/b", &mut b"second".as_slice()).unwrap();
-    assert_eq!(backend.list("a/").unwrap(), [Blob { name: "a/b".into(), bytes: 6 }]);
+    assert_eq!(backend.list("a/").unwrap(), [Blob { name: "a/b".into(), bytes: 6 }, Blob { name: "a/c/d".into(), bytes: 0 }]);
 }
 
 #[test]

@@ -489,6 +489,8 @@ mod tests {
             downtime_budget: null
             jitter: 0s
             quiet: null
+        metrics: null
+        ping: null
         ");
         assert_eq!((&show_json(&config)["version"], &show_json(&config)["instances"][0]["resources"]["cpus"]), (&1.into(), &1.5.into()));
     }

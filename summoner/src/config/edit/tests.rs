@@ -330,7 +330,7 @@ proptest! {
 #[test]
 fn storage_moves_and_everything_else_stays() {
     let moved = |text: &str| set_storage(text, Path::new("/new/data"), Path::new("/new/databases"));
-    let wanted = "storage:\n  files: /new/data\n  databases: /new/databases\n";
+    let wanted = "storage:\n  files: \"/new/data\"\n  databases: \"/new/databases\"\n";
     let plain = "version: 1\ndomain: a.org # ours\napps:\n  ghost:\n";
     assert_eq!(moved(plain).unwrap(), format!("{plain}{wanted}"));
     let block = "version: 1\ndomain: a.org # ours\nstorage:\n  files: ./data\napps:\n  ghost:\n";
