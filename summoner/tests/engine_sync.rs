@@ -1,8 +1,6 @@
 //! On the real engine: a backup goes to the other place by itself, a copy that fails is a failed run, and an app comes back
 //! from there when the host's own repository is gone.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
-
 mod support;
 
 use std::fs;
