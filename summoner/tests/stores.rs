@@ -1,4 +1,4 @@
-//! Other places for snapshots, with real servers: MinIO (S3) and OpenSSH (SFTP), started by each test, and a proxy in front
+//! Other places for snapshots, with real servers: `MinIO` (S3) and OpenSSH (SFTP), started by each test, and a proxy in front
 //! of them that breaks what it is told to.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it does not expect")]

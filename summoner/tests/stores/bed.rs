@@ -1,4 +1,4 @@
-//! Real servers for tests: MinIO and sshd, on free ports of loopback, with keys and folders of their own, gone when dropped.
+//! Real servers for tests: `MinIO` and sshd, on free ports of loopback, with keys and folders of their own, gone when dropped.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 

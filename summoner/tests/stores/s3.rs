@@ -1,4 +1,4 @@
-//! The driver for S3 in front of MinIO, whole and broken.
+//! The driver for S3 in front of `MinIO`, whole and broken.
 
 use std::path::Path;
 
@@ -202,7 +202,7 @@ fn what_is_wrong_with_the_settings_is_told() {
         let get = driver.get("a").map(|_| ()).unwrap_err();
         let put = driver.put("a", &mut b"a".as_slice()).map(|_| ()).unwrap_err();
         assert!(list.message.contains(&settings.bucket) && get.message.contains("read a at") && put.message.contains("store a at"));
-        format!("{} {} {}", list, get, put)
+        format!("{list} {get} {put}")
     };
     let missing = said(S3 { bucket: "not-there".to_owned(), ..settings.clone() });
     assert_eq!(missing.matches("NoSuchBucket").count(), 3, "{missing}");
