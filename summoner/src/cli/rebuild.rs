@@ -79,10 +79,12 @@ pub(super) async fn run(context: &Context, args: &From, dry_run: bool) -> Result
 async fn find(context: &Context, args: &From, words: &str, at: Option<DateTime<Utc>>) -> Result<Found> {
     let settings = settings(words, args.ssh_key.as_deref())?;
     let identity = args.identity.clone();
+    let is_missing = matches!(&settings.place, Place::Folder(path) if !disk::is_folder(path)?);
     let from = blocking(move |_| place::open(&settings, &[], identity.as_deref(), &std::env::temp_dir())).await;
     let from = from.map_err(|error| match error.kind {
         Kind::NoRepository => Error { next: vec!["the recovery card says where the repositories are".to_owned()], ..error }
             .next("look for repository.json there"),
+        _ if is_missing => Error { kind: Kind::NoRepository, ..error },
         _ => error,
     })?;
     let (data, config) = (args.data.as_deref().map(absolute).transpose()?, context.asked_config());
