@@ -331,9 +331,8 @@ fn what_does_not_work_is_named() {
     drills.bed.docker(&["restart", "-t", "1", &container]);
 
     // A pack that changed on its disk.
-    let packs = drills.bed.root().join("backups/packs").join(&container);
-    let pack = fs::read_dir(packs).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.to_string_lossy().ends_with(".tar.zst"));
-    let pack = pack.unwrap();
+    let id = manifest["files"]["packs"][0].as_str().unwrap();
+    let pack = drills.bed.root().join("backups/packs").join(&container).join(format!("{id}.tar.zst"));
     let whole = fs::read(&pack).unwrap();
     let mut bytes = whole.clone();
     let middle = bytes.len() / 2;
