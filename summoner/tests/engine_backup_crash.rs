@@ -376,6 +376,7 @@ fn a_disk_that_fills_at_any_write_loses_nothing() {
             assert_eq!(duo.state(&after), before);
         }
     }
+    duo.bed.ok(&["restore", "--confirm", "duo"]);
     duo.first_comes_back();
 }
 
